@@ -1,0 +1,1 @@
+"""CAER-Net: its specification (no torch), its layers, its checkpoints."""

@@ -1,0 +1,123 @@
+"""What a checkpoint says of itself, readable without torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from caer_ros.types import CaerError, Emotion
+
+FORMAT = "1"
+"""Version of the metadata layout; raised when an older reader would misread a file."""
+
+CLASSES = tuple(emotion.name.capitalize() for emotion in Emotion)
+
+
+class WeightsError(CaerError):
+    """A weights file that is missing, broken or does not fit."""
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Architecture, inputs and provenance of one CAER-Net checkpoint.
+
+    architecture: `caer_net_s` (2D, one frame) or `caer_net` (3D, a clip); Lee et al., section 3.
+    streams: `both`, `face` or `context`; a network without a context stream reports weight 0 for it.
+    context_attention: `none` (plain average pooling), `spatial` (paper, section 3.2) or
+        `face_conditioned` (GLAMOR-Net, Le et al. 2022).
+    fusion: `adaptive` (paper, section 3.2) or `concatenate` (weights reported as 0.5 and 0.5).
+    face_size: edge of the face crop; context_size: edge of the context crop, both in pixels.
+    clip_length: frames a clip has, 1 for `caer_net_s`.
+    mean, std: per channel in BGR order, of values scaled to [0, 1]; applied inside the network.
+    temperature: logits are divided by it (fitted on validation data).
+    trained: which streams were trained; empty for a random initialisation.
+    provenance: data, split, seed, metrics, licence note, package version, free text each.
+    """
+
+    architecture: str = "caer_net_s"
+    streams: str = "both"
+    context_attention: str = "spatial"
+    fusion: str = "adaptive"
+    face_size: int = 96
+    context_size: int = 112
+    clip_length: int = 1
+    mean: tuple[float, float, float] = (0.406, 0.456, 0.485)
+    std: tuple[float, float, float] = (0.225, 0.224, 0.229)
+    temperature: float = 1.0
+    trained: tuple[str, ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def has_face(self) -> bool:
+        return self.streams in ("both", "face")
+
+    @property
+    def has_context(self) -> bool:
+        return self.streams in ("both", "context")
+
+    @property
+    def is_video(self) -> bool:
+        return self.architecture == "caer_net"
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "architecture": ("caer_net_s", "caer_net"),
+            "streams": ("both", "face", "context"),
+            "context_attention": ("none", "spatial", "face_conditioned"),
+            "fusion": ("adaptive", "concatenate"),
+        }
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                raise WeightsError(f"{name} is {getattr(self, name)!r}, expected one of {choices}")
+        if self.is_video == (self.clip_length == 1):
+            raise WeightsError(f"clip_length is {self.clip_length}, which {self.architecture} cannot be")
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the spec as safetensors metadata (strings only)."""
+        return {
+            "format": FORMAT,
+            "classes": json.dumps(CLASSES),
+            **{name: json.dumps(value) for name, value in asdict(self).items()},
+        }
+
+
+def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
+    """Return the spec that the metadata of `path` describe.
+
+    Raises:
+        WeightsError: where the file is not a CAER-Net checkpoint of this format and class order.
+    """
+    if not metadata or "format" not in metadata:
+        raise WeightsError(f"{path} has no CAER-Net metadata; make it with `caer train`")
+    if metadata["format"] != FORMAT:
+        raise WeightsError(f"{path} has format {metadata['format']}, this version reads {FORMAT}")
+    try:
+        classes = tuple(json.loads(metadata["classes"]))
+        values: dict[str, Any] = {f.name: json.loads(metadata[f.name]) for f in fields(NetworkSpec)}
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path} has incomplete metadata ({error}); convert it anew") from error
+    if classes != CLASSES:
+        raise WeightsError(f"{path} has class order {classes}, expected {CLASSES}")
+    for name in ("mean", "std", "trained"):
+        values[name] = tuple(values[name])
+    return NetworkSpec(**values)
+
+
+def read_spec(path: Path) -> NetworkSpec:
+    """Read the spec of a safetensors checkpoint; only its header is read.
+
+    Raises:
+        WeightsError: where the file is missing, truncated or not ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"weights file {path} does not exist")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file: {error}") from error
+    return from_metadata(metadata, path)

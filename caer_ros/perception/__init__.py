@@ -1,0 +1,1 @@
+"""Pictures to persons: detection, tracking, clips, crops, smoothing. No ROS, no torch."""

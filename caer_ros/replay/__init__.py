@@ -1,0 +1,1 @@
+"""Recorded bags in; bags, timelines, reports and verdicts out. No rclpy needed."""

@@ -1,0 +1,133 @@
+"""Settings that describe themselves: one declaration serves ROS parameters, YAML files and docs.
+
+A room declares a frozen dataclass whose fields are made with `setting`; nested dataclasses give
+dotted names (`detector.min_score`), as ROS parameters have them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from caer_ros.types import CaerError
+
+S = TypeVar("S")
+
+
+class SettingError(CaerError):
+    """A setting that is unknown, of the wrong type or out of its range."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One leaf: dotted name, type (bool, int, float, str or list[str]), default, description,
+    closed range or choices, and whether it may change while the node runs (`live`)."""
+
+    name: str
+    type: Any
+    default: Any
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def check(self, value: Any) -> Any:
+        """Return `value` in this setting's type.
+
+        Raises:
+            SettingError: naming the setting, the value and what is allowed.
+        """
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if self.type == list[str]:
+            fits = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        else:
+            fits = type(value) is self.type
+        if not fits:
+            wanted = "list of strings" if self.type == list[str] else self.type.__name__
+            raise SettingError(f"{self.name} is {value!r}, expected a {wanted}")
+        if self.choices and value not in self.choices:
+            raise SettingError(f"{self.name} is {value!r}, expected one of {', '.join(self.choices)}")
+        # written so that NaN is refused too
+        if self.minimum is not None and not value >= self.minimum:
+            raise SettingError(f"{self.name} is {value!r}, the least allowed is {self.minimum}")
+        if self.maximum is not None and not value <= self.maximum:
+            raise SettingError(f"{self.name} is {value!r}, the most allowed is {self.maximum}")
+        return list(value) if self.type == list[str] else value
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """Declare a field of a settings dataclass."""
+    metadata = {
+        "description": description,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "live": live,
+    }
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def describe(cls: type, prefix: str = "") -> Iterator[Setting]:
+    """Yield every leaf of settings dataclass `cls`, depth first, in order of declaration."""
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            yield from describe(kind, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+            continue
+        default = (
+            field.default_factory()
+            if field.default_factory is not dataclasses.MISSING
+            else field.default
+        )
+        yield Setting(f"{prefix}{field.name}", kind, default, **field.metadata)
+
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one mapping with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def build(cls: type[S], values: Mapping[str, Any]) -> S:
+    """Make settings of class `cls` from dotted names; what is not named keeps its default.
+
+    Raises:
+        SettingError: for a name `cls` does not have, or a value that does not fit.
+    """
+    known = {leaf.name: leaf for leaf in describe(cls)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SettingError(f"unknown setting {unknown[0]!r}, known are {', '.join(known)}")
+    return _build(cls, {name: known[name].check(value) for name, value in values.items()}, "")
+
+
+def _build(cls: type[S], values: Mapping[str, Any], prefix: str) -> S:
+    hints = get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        name = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(hints[field.name]):
+            arguments[field.name] = _build(hints[field.name], values, f"{name}.")
+        elif name in values:
+            arguments[field.name] = values[name]
+    return cls(**arguments)

@@ -1,0 +1,126 @@
+"""The common tongue of all rooms: small frozen dataclasses, and the base of all errors.
+
+Stamps and durations are whole nanoseconds (`int`), as in ROS messages; boxes are pixels of the full
+image, origin top left; images are uint8 arrays of shape (height, width, 3) in OpenCV's BGR order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+SECOND = 1_000_000_000
+"""Nanoseconds in a second."""
+
+
+class CaerError(Exception):
+    """An error whose message names the value that is wrong and the way out.
+
+    Commands print it without a traceback; the node logs it and lives on.
+    """
+
+
+class Emotion(IntEnum):
+    """The seven classes in CAER's order (Lee et al., ICCV 2019, section 4.1)."""
+
+    ANGER = 0
+    DISGUST = 1
+    FEAR = 2
+    HAPPY = 3
+    NEUTRAL = 4
+    SAD = 5
+    SURPRISE = 6
+
+    @property
+    def label(self) -> str:
+        """The word hri_msgs/Expression uses for this emotion, e.g. `scared`."""
+        return LABELS[self]
+
+
+LABELS = ("angry", "disgusted", "scared", "happy", "neutral", "sad", "surprised")
+"""Words of hri_msgs/Expression (REP 155), indexed by `Emotion`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face found in an image: box corners in pixels (may reach beyond the border), score 0 to 1."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    score: float = 1.0
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A tracked face at one stamp.
+
+    `person_id` is stable while tracked and never reused. `detected` is False where the box is the
+    tracker's prediction because the detector did not run or did not find the face.
+    """
+
+    person_id: str
+    face: Face
+    stamp: int
+    detected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one person feels in one frame: the field-by-field twin of `caer_ros/msg/Emotion`.
+
+    `probabilities` has seven floats in `Emotion` order, smoothed, summing to 1; `clip_duration`
+    and `since` are nanoseconds. `attention`, where the weights in use have a context stream, is
+    the spatial attention of the last inference: float32 of shape (height, width), summing to 1.
+    """
+
+    person_id: str
+    face: Face
+    emotion: Emotion
+    confidence: float
+    probabilities: tuple[float, ...]
+    face_weight: float
+    context_weight: float
+    frames: int
+    clip_duration: int
+    since: int
+    attention: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One camera image: uint8 BGR of shape (height, width, 3), read only, with its stamp in ns."""
+
+    camera: str
+    stamp: int
+    image: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What the pipeline made of one frame.
+
+    `readings` is ordered by person id. `reset` is True where the stamp jumped back and the
+    camera's tracks and clips were dropped. `seconds` maps a step (`detector`, `tracker`, `crops`,
+    `network`, `smoothing`) to the wall time it took; steps shared by several cameras' frames are
+    split evenly between them.
+    """
+
+    camera: str
+    stamp: int
+    width: int
+    height: int
+    readings: tuple[Reading, ...]
+    reset: bool = False
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
