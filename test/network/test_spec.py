@@ -1,0 +1,67 @@
+"""A checkpoint's metadata are read without torch, and refused where they do not fit."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from caer_ros.network.spec import CLASSES, NetworkSpec, WeightsError, read_spec
+
+
+def write(path, spec=None, **changes):
+    metadata = {**(spec or NetworkSpec()).to_metadata(), **changes}
+    save_file({"w": np.zeros(3, np.float32)}, path, metadata)
+    return path
+
+
+def test_a_spec_survives_the_file(tmp_path):
+    spec = NetworkSpec(
+        architecture="caer_net",
+        clip_length=16,
+        streams="face",
+        temperature=1.5,
+        trained=("face",),
+        provenance={"data": "FER+", "seed": "7"},
+    )
+    assert read_spec(write(tmp_path / "w.safetensors", spec)) == spec
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(WeightsError, match="gone.safetensors does not exist"):
+        read_spec(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize("length", [0, 4, 100])
+def test_a_truncated_file_is_refused(tmp_path, length):
+    path = write(tmp_path / "w.safetensors")
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+        read_spec(path)
+
+
+def test_a_file_of_somebody_else_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file({"w": np.zeros(3, np.float32)}, path)
+    with pytest.raises(WeightsError, match="no CAER-Net metadata"):
+        read_spec(path)
+
+
+def test_another_class_order_is_refused(tmp_path):
+    path = write(tmp_path / "w.safetensors", classes=json.dumps(sorted(CLASSES, reverse=True)))
+    with pytest.raises(WeightsError, match="class order"):
+        read_spec(path)
+
+
+def test_a_format_of_the_future_is_refused(tmp_path):
+    path = write(tmp_path / "w.safetensors", format="99")
+    with pytest.raises(WeightsError, match="has format 99"):
+        read_spec(path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"architecture": "resnet"}, {"fusion": "sum"}, {"clip_length": 16}]
+)
+def test_a_spec_that_cannot_be_is_refused(wrong):
+    with pytest.raises(WeightsError):
+        NetworkSpec(**wrong)

@@ -1,0 +1,71 @@
+"""Settings refuse what does not fit, and say why."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from caer_ros.settings import SettingError, build, describe, flatten, setting
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = setting(10.0, "Samples a second.", minimum=0.5, maximum=100.0, live=True)
+    mode: str = setting("own", "Whose faces.", choices=("own", "all"))
+
+
+@dataclass(frozen=True)
+class Outer:
+    clips: Inner = Inner()
+    topics: list[str] = setting(["image"], "Topics.")  # noqa: RUF009
+    count: int = setting(3, "How many.", minimum=1)
+    verbose: bool = setting(False, "Say more.")
+
+
+def test_leaves_come_in_order_with_dotted_names():
+    leaves = list(describe(Outer))
+    assert [leaf.name for leaf in leaves] == [
+        "clips.rate",
+        "clips.mode",
+        "topics",
+        "count",
+        "verbose",
+    ]
+    assert leaves[0].live and not leaves[1].live
+    assert leaves[2].default == ["image"]
+
+
+def test_what_is_not_named_keeps_its_default():
+    assert build(Outer, {"clips.rate": 20.0, "topics": ["a", "b"]}) == Outer(
+        Inner(rate=20.0), ["a", "b"]
+    )
+
+
+def test_nested_yaml_becomes_dotted_names():
+    assert flatten({"clips": {"rate": 5.0}, "count": 2}) == {"clips.rate": 5.0, "count": 2}
+
+
+def test_a_whole_number_serves_as_float_but_not_the_reverse():
+    made = build(Outer, {"clips.rate": 20})
+    assert made.clips.rate == 20.0 and isinstance(made.clips.rate, float)
+    with pytest.raises(SettingError, match=r"count is 2\.0, expected a int"):
+        build(Outer, {"count": 2.0})
+
+
+@pytest.mark.parametrize(
+    "name, value, why",
+    [
+        ("clips.rate", 0.1, r"clips\.rate is 0\.1, the least allowed is 0\.5"),
+        ("clips.rate", 1e9, r"the most allowed is 100\.0"),
+        ("clips.rate", float("nan"), r"clips\.rate is nan"),
+        ("clips.rate", "fast", r"'fast', expected a float"),
+        ("clips.mode", "none", r"'none', expected one of own, all"),
+        ("topics", "image", r"'image', expected a list of strings"),
+        ("count", True, r"count is True, expected a int"),
+        ("verbose", 1, r"verbose is 1, expected a bool"),
+        ("clips.rat", 3.0, r"unknown setting 'clips\.rat', known are clips\.rate"),
+        ("clips", 3.0, r"unknown setting 'clips'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(name, value, why):
+    with pytest.raises(SettingError, match=why):
+        build(Outer, {name: value})

@@ -1,0 +1,36 @@
+"""The common tongue agrees with the message definitions."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from caer_ros.types import LABELS, Emotion, Face, Reading
+
+MESSAGE = (Path(__file__).parents[1] / "msg" / "Emotion.msg").read_text(encoding="utf-8")
+
+
+def test_emotions_have_the_message_constants():
+    constants = dict(re.findall(r"^uint8 ([A-Z]+)=(\d)$", MESSAGE, flags=re.MULTILINE))
+    assert {name: int(value) for name, value in constants.items()} == {
+        emotion.name: emotion.value for emotion in Emotion
+    }
+
+
+def test_every_emotion_has_a_label_of_its_own():
+    assert len(LABELS) == len(set(LABELS)) == len(Emotion)
+    assert Emotion.FEAR.label == "scared"
+
+
+def test_every_message_field_has_its_source_in_a_reading():
+    body = "\n".join(line for line in MESSAGE.splitlines() if not line.startswith("#"))
+    names = set(re.findall(r"^\S+ ([a-z_]+)$", body, flags=re.MULTILINE))
+    derived = {"label", "detection_score"}  # of `emotion` and `face.score`
+    assert names - derived == {field.name for field in fields(Reading)} - {"attention"}
+
+
+@pytest.mark.parametrize("width, height", [(10.5, 20.0), (0.0, 0.0)])
+def test_a_face_knows_its_size(width, height):
+    face = Face(-3.0, 4.0, -3.0 + width, 4.0 + height)
+    assert (face.width, face.height) == (width, height)
