@@ -1,0 +1,43 @@
+"""Labelled pictures and clips, the one form in which every data set reaches training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from caer_ros.types import CaerError, Emotion, Face
+
+
+class DataError(CaerError):
+    """A data set that is missing, of another layout or not readable."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled picture or clip; nothing is decoded before `load` is called.
+
+    name: unique in its data set, for messages and caches, e.g. `Happy/0001.avi`.
+    group: film, video or subject it comes from; splits never tear a group apart.
+    target: float32 (7,) summing to 1 in `Emotion` order: one-hot, or soft votes.
+    load: returns the frames, uint8 BGR (height, width, 3) each: one for a picture, for a clip
+        its frames at 10 Hz; raises DataError where they cannot be read.
+    boxes: the face in each frame; None where the frames are face crops already, without a scene.
+    """
+
+    name: str
+    group: str
+    target: np.ndarray
+    load: Callable[[], list[np.ndarray]]
+    boxes: tuple[Face, ...] | None = None
+
+    @property
+    def label(self) -> Emotion:
+        """The class with the most votes (the first of equals)."""
+        return Emotion(int(self.target.argmax()))
+
+
+def one_hot(emotion: Emotion) -> np.ndarray:
+    """Return the target of an example with a single certain label, float32 (7,)."""
+    return np.eye(len(Emotion), dtype=np.float32)[emotion]
