@@ -15,6 +15,10 @@ class EngineError(CaerError):
     """An engine that cannot be made or cannot run."""
 
 
+class OutOfMemoryError(EngineError):
+    """The device has no memory left for a batch; a smaller one may still fit."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What the network says of N persons.
@@ -35,13 +39,14 @@ class Engine(ABC):
     """A network ready to run.
 
     name: `openvino`, `torch` or `tensorrt`; device and precision: what it runs on and in, as
-    shown in the diagnostics, e.g. `CPU` and `bf16`.
+    shown in the diagnostics, e.g. `CPU` and `bf16`. max_batch: most persons one call may have.
     """
 
     name: str
     device: str
     precision: str
     spec: NetworkSpec
+    max_batch: int = 2**31
 
     @abstractmethod
     def infer(

@@ -1,0 +1,99 @@
+"""The one function that picks an engine."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from caer_ros.engines.base import Engine, EngineError
+from caer_ros.engines.fallback import FallbackEngine
+from caer_ros.engines.paths import resolve_weights
+from caer_ros.engines.settings import ENGINES, EngineSettings
+from caer_ros.network.spec import NetworkSpec, read_spec
+from caer_ros.types import CaerError
+
+
+def load_engine(settings: EngineSettings) -> Engine:
+    """Return the engine that `settings` ask for, loaded and warmed up.
+
+    Raises:
+        WeightsError: for weights that are missing or broken.
+        EngineError: for an engine asked for by name that cannot run here.
+    """
+    weights = resolve_weights(settings.weights)
+    read_spec(weights)  # a broken file is no engine's fault: no fallback hides it
+    first, *others = engine_order(settings.engine)
+    if settings.engine != "auto":
+        # must load now; the others only take over should it run out of memory later
+        engine = make_engine(first, weights, settings)
+        makers = [lambda: engine]
+    else:
+        makers = [partial(make_engine, first, weights, settings)]
+    return FallbackEngine([*makers, *(partial(make_engine, n, weights, settings) for n in others)])
+
+
+def engine_order(engine: str) -> list[str]:
+    """Return the engines to try, best first; `engine` is one of them or `auto`."""
+    if has_nvidia_gpu():
+        best = ["tensorrt", "torch", "openvino"]
+    else:
+        best = ["openvino", "torch"]
+    return best if engine == "auto" else [engine, *(name for name in best if name != engine)]
+
+
+def has_nvidia_gpu() -> bool:
+    """Tell whether the CUDA driver sees a GPU, without importing torch (a second and 200 MB)."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def make_engine(name: str, weights: Path, settings: EngineSettings) -> Engine:
+    """Load engine `name` and run it once, so that the first real frame is not the slow one.
+
+    Raises:
+        EngineError: naming the engine and why it cannot run here.
+    """
+    if name not in ENGINES:
+        raise EngineError(f"engine {name!r} is unknown, known are {', '.join(ENGINES)}")
+    try:
+        engine: Engine
+        if name == "openvino":
+            from caer_ros.engines.openvino import OpenVinoEngine
+
+            engine = OpenVinoEngine(weights, settings)
+        elif name == "torch":
+            from caer_ros.engines.torch import TorchEngine
+
+            engine = TorchEngine(weights, settings)
+        else:
+            from caer_ros.engines.tensorrt import TensorRtEngine
+
+            engine = TensorRtEngine(weights, settings)
+        engine.infer(*blank_batch(engine.spec, 1))
+    except CaerError:
+        raise
+    except Exception as error:
+        # TensorRT, CUDA and their Python parts raise nearly anything where they do not fit
+        raise EngineError(f"engine {name} cannot run here: {error!r}") from error
+    return engine
+
+
+def blank_batch(
+    spec: NetworkSpec, persons: int
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return black crops of `persons` persons in one scene, as `Engine.infer` takes them."""
+    clip = (spec.clip_length,) if spec.is_video else ()
+    faces = np.zeros((persons, *clip, spec.face_size, spec.face_size, 3), np.uint8)
+    scene = np.zeros((1, *clip, spec.context_size, spec.context_size, 3), np.uint8)
+    return (
+        faces if spec.has_face else None,
+        scene if spec.has_context else None,
+        np.zeros(persons, np.int64) if spec.has_context else None,
+    )

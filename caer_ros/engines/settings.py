@@ -1,0 +1,38 @@
+"""Settings of the network and of what runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caer_ros.settings import setting
+
+ENGINES = ("openvino", "torch", "tensorrt")
+PRECISIONS = ("f32", "bf16", "f16", "int8")
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Which weights are run, by what, and in which precision."""
+
+    weights: str = setting(
+        "caer_net_s",
+        "Weights to run: the name of a network that comes with the package (caer_net_s, caer_net) "
+        "or the path of a .safetensors file",
+    )
+    engine: str = setting(
+        "auto",
+        "What runs the network; auto takes tensorrt, else torch on a GPU, else openvino",
+        choices=("auto", *ENGINES),
+    )
+    precision: str = setting(
+        "auto",
+        "Arithmetic of the network; auto takes the fastest of the engine and the machine that "
+        "keeps to f32 within 0.02 of a probability",
+        choices=("auto", *PRECISIONS),
+    )
+    threads: int = setting(
+        0, "CPU threads for one inference; 0 chooses by the machine", minimum=0, maximum=256
+    )
+    cache_dir: str = setting(
+        "", "Folder of converted and compiled networks; empty for ~/.cache/caer_ros"
+    )
