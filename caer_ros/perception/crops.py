@@ -1,0 +1,178 @@
+"""What the network sees of a person: the face, and the scene with faces hidden.
+
+Training cuts its pictures with these same functions. All pictures are uint8 BGR.
+
+A picture that has to shrink is first halved by averaging 2x2 pixels until less than a factor of two
+is left, then sampled with linear interpolation: free of aliasing at a tenth of the cost of
+`cv2.INTER_AREA`, which is fast for whole factors of two only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from caer_ros.settings import setting
+from caer_ros.types import Face
+
+SCENE_WIDTH, SCENE_HEIGHT, SCENE_CROP = 171, 128, 112
+"""The frame is resized to 171x128 and its centre 112x112 is read (Lee et al., section 4.1)."""
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How faces and scenes are cut out of a frame."""
+
+    face_margin: float = setting(
+        0.1,
+        "what the square face crop adds to the detected box on each side, as a fraction of the "
+        "box's longer side",
+        minimum=0.0,
+        maximum=2.0,
+        live=True,
+    )
+    hide: str = setting(
+        "own",
+        "whose faces are blacked out in the scene: the person's own, as in the paper, or all, "
+        "which cuts the scene once a frame instead of once a person",
+        choices=("own", "all"),
+    )
+
+
+def halve(image: np.ndarray, ratio: float) -> tuple[np.ndarray, int]:
+    """Shrink `image` by the largest power of two that does not exceed `ratio`.
+
+    Returns the picture and that power; a last odd row or column is left out at each step, so that
+    its pixel (x, y) stands for exactly the square from (x, y) * power on.
+    """
+    power = 1
+    while ratio >= 2.0 * power and min(image.shape[:2]) >= 2:
+        height, width = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * height, : 2 * width]
+        image = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        power *= 2
+    return image, power
+
+
+def face_crop(
+    image: np.ndarray, face: Face, size: int, margin: float, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Cut a square around the middle of `face` and scale it to (size, size, 3).
+
+    The square's side is the box's longer side and `margin` times that on both ends. Where it
+    reaches beyond the image the nearest border pixel is repeated, so that no edge appears which
+    the network could take for a part of the face. The cut is exact to 1/32 pixel.
+    """
+    side = max(face.width, face.height, 1.0) * (1.0 + 2.0 * margin)
+    left = (face.x1 + face.x2 - side) / 2
+    top = (face.y1 + face.y2 - side) / 2
+    return _sample(image, (left, top, side, side), (size, size), out)[0]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A whole frame at the size that the context stream crops from.
+
+    image: uint8 BGR. scale_x, scale_y: frame pixels a scene pixel is wide and high.
+    reach: how far from its middle, in frame pixels, a scene pixel was read.
+    """
+
+    image: np.ndarray
+    scale_x: float
+    scale_y: float
+    reach: float
+
+
+def shrink_scene(image: np.ndarray, context_size: int) -> Scene:
+    """Resize a frame to 171x128 pixels for a `context_size` of 112, in proportion for another.
+
+    The frame's aspect ratio is not kept, as in the paper.
+    """
+    width = round(SCENE_WIDTH * context_size / SCENE_CROP)
+    height = round(SCENE_HEIGHT * context_size / SCENE_CROP)
+    rows, columns = image.shape[:2]
+    small, power = _sample(image, (0.0, 0.0, columns, rows), (width, height), None)
+    # linear interpolation reads one halved pixel around a point, each half a pixel to either side
+    return Scene(small, columns / width, rows / height, 1.5 * power + 0.1)
+
+
+def context_crop(
+    scene: Scene,
+    hidden: Iterable[Face],
+    size: int,
+    corner: tuple[int, int] | None = None,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Cut (size, size, 3) out of a scene and black out the faces `hidden`.
+
+    Every pixel that holds any of a hidden box is black: what is inside the box has no influence.
+    `corner` is the crop's (left, top) in the scene, random in training; without it the centre is
+    cut. The scene itself stays as it is.
+    """
+    height, width = scene.image.shape[:2]
+    left, top = corner or ((width - size) // 2, (height - size) // 2)
+    crop = scene.image[top : top + size, left : left + size]
+    if out is None:
+        out = crop.copy()
+    else:
+        out[:] = crop
+    for face in hidden:
+        x1, x2 = _touched(face.x1, face.x2, scene.scale_x, scene.reach, left, size)
+        y1, y2 = _touched(face.y1, face.y2, scene.scale_y, scene.reach, top, size)
+        out[y1:y2, x1:x2] = 0
+    return out
+
+
+def _touched(
+    low: float, high: float, scale: float, reach: float, offset: int, size: int
+) -> tuple[int, int]:
+    """Return the range of crop pixels that were read from between `low` and `high`."""
+    first = np.ceil((low - reach) / scale - 0.5) - offset
+    last = np.floor((high + reach) / scale - 0.5) - offset
+    return int(np.clip(first, 0, size)), int(np.clip(last + 1, 0, size))
+
+
+def _sample(
+    image: np.ndarray,
+    region: tuple[float, float, float, float],
+    size: tuple[int, int],
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, int]:
+    """Scale the region (left, top, width, height) of `image` to `size` (width, height).
+
+    Returns the picture and the power of two by which it was halved on the way.
+    """
+    left, top, width, height = region
+    scale_x, scale_y = width / size[0], height / size[1]
+    ratio = min(scale_x, scale_y)
+    # only the part of the image that the region needs, with room for the interpolation
+    room = 4.0 * max(ratio, 1.0)
+    rows, columns = image.shape[:2]
+    x1, x2 = _span(left - room, left + width + room, columns)
+    y1, y2 = _span(top - room, top + height + room, rows)
+    small, power = halve(image[y1:y2, x1:x2], ratio)
+    # pixel i covers [i, i + 1), so its middle is at i + 0.5, before and after
+    matrix = np.array(
+        [
+            [scale_x / power, 0.0, (left + scale_x / 2 - x1) / power - 0.5],
+            [0.0, scale_y / power, (top + scale_y / 2 - y1) / power - 0.5],
+        ]
+    )
+    sampled = cv2.warpAffine(
+        small,
+        matrix,
+        size,
+        dst=out,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return sampled, power
+
+
+def _span(low: float, high: float, length: int) -> tuple[int, int]:
+    """Return the whole pixels of [low, high] inside a picture of `length`, at least one."""
+    first = int(np.clip(np.floor(low), 0, length - 1))
+    return first, int(np.clip(np.ceil(high), first + 1, length))
