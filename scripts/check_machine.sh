@@ -1,0 +1,24 @@
+#!/bin/sh
+# Stop with what to do where this machine lacks something that `make setup` needs.
+python=$1
+
+stop() {
+  printf '\ncaer: %s\n' "$@" >&2
+  exit 1
+}
+
+command -v "$python" > /dev/null \
+  || stop "there is no '$python'; install Python: sudo apt install python3 python3-venv"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+case $version in
+  3.10 | 3.11 | 3.12 | 3.13) ;;
+  *) stop "'$python' is Python $version, ROS 2 on PyPI has 3.10 to 3.13; name another one:
+      make PYTHON=python3.12 ..." ;;
+esac
+"$python" -c 'import ensurepip, venv' 2> /dev/null \
+  || stop "Python $version cannot make virtual environments; sudo apt install python$version-venv"
+missing=
+for tool in gcc g++ cmake; do
+  command -v "$tool" > /dev/null || missing="$missing $tool"
+done
+[ -z "$missing" ] || stop "missing:$missing; sudo apt install gcc g++ cmake"

@@ -1,0 +1,66 @@
+"""Build the ROS package with CMake and hand what it installs to pip.
+
+`CMakeLists.txt` says what is installed and where; colcon runs it as it is (build type
+`ament_cmake`), and this file runs it for `pip install --no-build-isolation .` in an environment
+that holds the ROS wheels. `build/` is kept, so that a second run only does what changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent.resolve()
+MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+class CMakeBuild(build_ext):
+    """Configure, build and install into a stage; sort that into modules and data files."""
+
+    def run(self) -> None:
+        build = ROOT / "build" / f"pip-{sys.implementation.cache_tag}"
+        stage = build / "stage"
+        shutil.rmtree(stage, ignore_errors=True)
+        cmake = [
+            ["-S", ROOT, "-B", build, f"-DCMAKE_INSTALL_PREFIX={stage}",
+             f"-DCMAKE_PREFIX_PATH={sys.prefix}", f"-DPython3_EXECUTABLE={sys.executable}"],
+            ["--build", build, "--parallel", os.cpu_count() or 1],
+            ["--install", build],
+        ]  # fmt: skip
+        # ROS's CMake code looks packages up in the ament index.
+        prefixes = [sys.prefix, *filter(None, [os.environ.get("AMENT_PREFIX_PATH")])]
+        environment = {**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(prefixes)}
+        for arguments in cmake:
+            subprocess.run(["cmake", *map(str, arguments)], env=environment, check=True)
+
+        modules = stage / Path(sysconfig.get_path("platlib")).relative_to(sys.prefix)
+        shutil.copytree(
+            modules / "caer_ros",
+            Path(self.build_lib) / "caer_ros",
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
+        )
+        shutil.rmtree(modules)
+        files: dict[str, list[str]] = {}
+        for path in sorted(stage.rglob("*")):
+            if path.is_file():
+                folder = path.parent.relative_to(stage)
+                files.setdefault(str(folder), []).append(str(path.relative_to(ROOT)))
+        self.distribution.data_files = list(files.items())
+
+
+setup(
+    name="caer_ros",
+    version=MANIFEST.findtext("version"),
+    packages=[],  # CMake installs them
+    ext_modules=[Extension("caer_ros", sources=[])],
+    cmdclass={"build_ext": CMakeBuild},
+)
