@@ -8,18 +8,17 @@ that holds the ROS wheels. `build/` is kept, so that a second run only does what
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from xml.etree import ElementTree
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
-MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 
 
 class CMakeBuild(build_ext):
@@ -59,7 +58,7 @@ class CMakeBuild(build_ext):
 
 setup(
     name="caer_ros",
-    version=MANIFEST.findtext("version"),
+    version=re.findall("<version>(.+)</version>", (ROOT / "package.xml").read_text())[0],
     packages=[],  # CMake installs them
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},

@@ -50,7 +50,9 @@ class Setting:
             wanted = "list of strings" if self.type == list[str] else self.type.__name__
             raise SettingError(f"{self.name} is {value!r}, expected a {wanted}")
         if self.choices and value not in self.choices:
-            raise SettingError(f"{self.name} is {value!r}, expected one of {', '.join(self.choices)}")
+            raise SettingError(
+                f"{self.name} is {value!r}, expected one of {', '.join(self.choices)}"
+            )
         # written so that NaN is refused too
         if self.minimum is not None and not value >= self.minimum:
             raise SettingError(f"{self.name} is {value!r}, the least allowed is {self.minimum}")

@@ -1,7 +1,8 @@
 """The common tongue of all rooms: small frozen dataclasses, and the base of all errors.
 
-Stamps and durations are whole nanoseconds (`int`), as in ROS messages; boxes are pixels of the full
-image, origin top left; images are uint8 arrays of shape (height, width, 3) in OpenCV's BGR order.
+Stamps and durations are whole nanoseconds (`int`), as in ROS messages; boxes are pixels of the
+full image, origin top left; images are uint8 arrays of shape (height, width, 3) in OpenCV's BGR
+order.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ LABELS = ("angry", "disgusted", "scared", "happy", "neutral", "sad", "surprised"
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face found in an image: box corners in pixels (may reach beyond the border), score 0 to 1."""
+    """A face in an image: box corners in pixels (may reach beyond the border), score 0 to 1."""
 
     x1: float
     y1: float

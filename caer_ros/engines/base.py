@@ -68,5 +68,5 @@ class Engine(ABC):
             EngineError: where the engine failed; the caller may go on with the next frame.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Free what the engine holds; it must not be used afterwards."""

@@ -24,7 +24,7 @@ class NetworkSpec:
     """Architecture, inputs and provenance of one CAER-Net checkpoint.
 
     architecture: `caer_net_s` (2D, one frame) or `caer_net` (3D, a clip); Lee et al., section 3.
-    streams: `both`, `face` or `context`; a network without a context stream reports weight 0 for it.
+    streams: `both`, `face` or `context`; without a context stream its weight is reported as 0.
     context_attention: `none` (plain average pooling), `spatial` (paper, section 3.2) or
         `face_conditioned` (GLAMOR-Net, Le et al. 2022).
     fusion: `adaptive` (paper, section 3.2) or `concatenate` (weights reported as 0.5 and 0.5).
@@ -72,7 +72,9 @@ class NetworkSpec:
             if getattr(self, name) not in choices:
                 raise WeightsError(f"{name} is {getattr(self, name)!r}, expected one of {choices}")
         if self.is_video == (self.clip_length == 1):
-            raise WeightsError(f"clip_length is {self.clip_length}, which {self.architecture} cannot be")
+            raise WeightsError(
+                f"clip_length is {self.clip_length}, which {self.architecture} cannot be"
+            )
 
     def to_metadata(self) -> dict[str, str]:
         """Return the spec as safetensors metadata (strings only)."""
@@ -95,7 +97,9 @@ def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
         raise WeightsError(f"{path} has format {metadata['format']}, this version reads {FORMAT}")
     try:
         classes = tuple(json.loads(metadata["classes"]))
-        values: dict[str, Any] = {f.name: json.loads(metadata[f.name]) for f in fields(NetworkSpec)}
+        values: dict[str, Any] = {
+            f.name: json.loads(metadata[f.name]) for f in fields(NetworkSpec)
+        }
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} has incomplete metadata ({error}); convert it anew") from error
     if classes != CLASSES:
