@@ -1,0 +1,139 @@
+"""Data sets in their own layouts, read into examples.
+
+A source is `<layout>:<path>`:
+
+    caer:<dir>      {train,validation,test}/<Class>/0001.avi
+    caer-s:<dir>    {train,test}/<Class>/0001.png
+    afew:<dir>      {Train_AFEW,Val_AFEW}/<Class>/*.avi
+    ferplus:<path>  FER2013{Train,Valid,Test}/ with fer2013new.csv, or npz files
+    boxes:<file>    lines of path,label,x1,y1,x2,y2
+    folder:<dir>    <Class>/ with pictures or videos of scenes, or of face crops
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from caer_ros.training.datasets import box_list, class_folders, ferplus
+from caer_ros.training.datasets.dataset import DataSet
+from caer_ros.training.datasets.files import LabelledFile
+from caer_ros.training.datasets.media import read_frames
+from caer_ros.training.examples import DataError, Example, one_hot
+
+__all__ = ["LAYOUTS", "SPLITS", "DataSet", "own_splits", "read"]
+
+LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus")
+
+Item = TypeVar("Item", LabelledFile, Example)
+
+SPLITS = ("train", "validation", "test", "all")
+
+HELD_OUT = 0.2
+"""Share of the groups that become validation where a data set has no such split."""
+
+
+def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
+    """Read one split of a data set.
+
+    Where a data set has no validation split of its own, a fifth of the films, videos or files of
+    its training split is held out for it, chosen by a hash of their names; a film is never in
+    both. In a picture with several faces the largest is taken; files without a face and files
+    that cannot be decoded are left out and named in the result.
+
+    Args:
+        source: `<layout>:<path>`, see above.
+        split: one of `SPLITS`.
+        faces: the pictures are face crops already: no face is looked for, there is no scene.
+
+    Raises:
+        DataError: for a source that is missing, of another layout, or without such a split.
+    """
+    layout, root = _parse(source)
+    named = own_splits(source)
+    if split == "test" and "test" not in named:
+        raise DataError(f"{source} has no test split; evaluate validation or all of it instead")
+    held_out = split in ("train", "validation") and "validation" not in named
+    own_split = ("train" if "train" in named else "all") if held_out else split
+    if layout == "ferplus":
+        data = ferplus.read(root, own_split)
+        return replace(data, examples=_part(data.examples, split)) if held_out else data
+    if layout == "boxes":
+        files = box_list.list_files(root)
+    else:
+        files = class_folders.list_files(root, class_folders.LAYOUTS[layout], own_split)
+    return _examples(_part(files, split) if held_out else files, source, split, faces)
+
+
+def own_splits(source: str) -> tuple[str, ...]:
+    """Return the splits that the data set itself makes, none for one that makes none."""
+    layout, root = _parse(source)
+    if layout == "ferplus":
+        return ferplus.own_splits(root)
+    return tuple(class_folders.LAYOUTS[layout].folders) if layout != "boxes" else ()
+
+
+def _parse(source: str) -> tuple[str, Path]:
+    layout, _, path = source.partition(":")
+    if layout not in LAYOUTS or not path:
+        raise DataError(
+            f"data {source!r} is not <layout>:<path> with one of the layouts {', '.join(LAYOUTS)}"
+        )
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise DataError(f"data {source!r}: {root} does not exist")
+    return layout, root
+
+
+def _part(items: Sequence[Item], split: str) -> tuple[Item, ...]:
+    """Return what belongs to the groups that are held out for validation, or to the others."""
+    groups = sorted(
+        {item.group for item in items}, key=lambda name: sha256(name.encode()).digest()
+    )
+    if len(groups) < 2:
+        raise DataError(f"all data come from {groups[0]}: nothing can be held out for validation")
+    held_out = set(groups[: max(1, round(HELD_OUT * len(groups)))])
+    return tuple(item for item in items if (item.group in held_out) == (split == "validation"))
+
+
+def _examples(files: Sequence[LabelledFile], source: str, split: str, faces: bool) -> DataSet:
+    """Find the face in each file, unless it is a face crop; leave out what cannot be used."""
+    # late: FER+ needs no detector
+    from caer_ros.training.datasets.faces import FaceFinder, main_face
+
+    examples: list[Example] = []
+    unreadable: list[str] = []
+    without_face: list[str] = []
+    several_faces = 0
+    finder = FaceFinder()
+    for file in tqdm(files, desc=f"reading {source}", unit="file", leave=False):
+        boxes = None
+        try:
+            if faces or file.box:
+                frames = finder.count_frames(file.path)
+                boxes = None if faces else (file.box,) * frames
+            else:
+                found = finder.find(file.path)
+                boxes = main_face(found)
+                several_faces += max(map(len, found)) > 1
+                if boxes is None:
+                    without_face.append(file.name)
+                    continue
+        except DataError:
+            unreadable.append(file.name)
+            continue
+        load = partial(read_frames, file.path)
+        examples.append(Example(file.name, file.group, one_hot(file.emotion), load, boxes))
+    finder.close()
+    data = DataSet(
+        source, split, tuple(examples), tuple(unreadable), tuple(without_face), several_faces
+    )
+    if not examples:
+        raise DataError(f"no example is left to use\n{data}")
+    return data

@@ -1,0 +1,76 @@
+"""Data sets laid out as one folder a class: CAER, CAER-S, AFEW, and folders of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from caer_ros.training.datasets.classes import emotion_named
+from caer_ros.training.datasets.files import LabelledFile, film_of
+from caer_ros.training.datasets.media import PICTURES, VIDEOS
+from caer_ros.training.examples import DataError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What lies in the class folders, and which folder above them holds which split.
+
+    Without `folders` the class folders lie in the root itself.
+    """
+
+    suffixes: frozenset[str]
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+
+LAYOUTS = {
+    "caer": Layout(VIDEOS, {"train": "train", "validation": "validation", "test": "test"}),
+    "caer-s": Layout(PICTURES, {"train": "train", "test": "test"}),
+    "afew": Layout(VIDEOS, {"train": "Train_AFEW", "validation": "Val_AFEW"}),
+    "folder": Layout(PICTURES | VIDEOS),
+}
+
+
+def list_files(root: Path, layout: Layout, split: str) -> list[LabelledFile]:
+    """Return the files of one of the layout's own splits, or of all, ordered by name.
+
+    Raises:
+        DataError: where folders are missing, empty or of no known class.
+    """
+    if not layout.folders:
+        return list(_class_folders(root, root, layout.suffixes))
+    present = [name for name in layout.folders.values() if (root / name).is_dir()]
+    wanted = list(layout.folders.values()) if split == "all" else [layout.folders[split]]
+    if not present:
+        raise DataError(
+            f"{root} holds none of the folders {', '.join(wanted)}; "
+            "a folder that holds the classes themselves is read as folder:<dir>"
+        )
+    if missing := [name for name in wanted if name not in present]:
+        raise DataError(f"{root} holds no folder {missing[0]}, only {', '.join(present)}")
+    return [file for name in wanted for file in _class_folders(root, root / name, layout.suffixes)]
+
+
+def _class_folders(root: Path, folder: Path, suffixes: frozenset[str]) -> Iterator[LabelledFile]:
+    classes = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] not in "._")
+    if not classes:
+        raise DataError(f"{folder} holds no class folders, such as Happy and Sad")
+    for directory in classes:
+        emotion = emotion_named(directory.name, folder)
+        paths = sorted(p for p in directory.rglob("*") if p.suffix.lower() in suffixes)
+        if not paths:
+            kinds = ", ".join(sorted(suffix[1:] for suffix in suffixes))
+            raise DataError(f"class folder {directory} holds no file of type {kinds}")
+        for path in paths:
+            name = path.relative_to(root).as_posix()
+            yield LabelledFile(name, _group(path, directory, name), path, emotion)
+
+
+def _group(path: Path, class_folder: Path, name: str) -> str:
+    """Return the video or film that a path names, else the file itself.
+
+    It is named by a folder between class folder and file, or by the file name (`film_of`). CAER,
+    CAER-S and AFEW number their files and name nothing: their own splits are all there is.
+    """
+    between = path.relative_to(class_folder).parts[:-1]
+    return between[0] if between else film_of(path) or name
