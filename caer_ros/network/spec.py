@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -75,6 +76,10 @@ class NetworkSpec:
             raise WeightsError(
                 f"clip_length is {self.clip_length}, which {self.architecture} cannot be"
             )
+        if self.streams == "context" and self.context_attention == "face_conditioned":
+            raise WeightsError(
+                "face_conditioned attention needs a face stream, streams is 'context'"
+            )
 
     def to_metadata(self) -> dict[str, str]:
         """Return the spec as safetensors metadata (strings only)."""
@@ -125,3 +130,16 @@ def read_spec(path: Path) -> NetworkSpec:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file: {error}") from error
     return from_metadata(metadata, path)
+
+
+def export_name(weights: Path) -> str:
+    """Return the graph name of an ONNX export of this checkpoint: `<stem>-<sha256[:16]>`."""
+    return f"{weights.stem}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
+
+
+def is_export_of(model: Path, weights: Path) -> bool:
+    """Tell whether ONNX file `model` was exported from checkpoint `weights` as it is now.
+
+    Looks for the graph's name in the file itself: OpenVINO 2026 drops it when it reads a model.
+    """
+    return export_name(weights).encode() in model.read_bytes()

@@ -1,0 +1,67 @@
+import numpy as np
+import onnx
+import openvino
+import pytest
+import torch
+
+from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
+from caer_ros.network.export import export_onnx
+from caer_ros.network.model import CaerNet
+from caer_ros.network.spec import NetworkSpec, export_name, is_export_of
+
+VIDEO = {"architecture": "caer_net", "clip_length": 8, "face_size": 32, "context_size": 48}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        NetworkSpec(),
+        NetworkSpec(streams="face"),
+        NetworkSpec(streams="context"),
+        NetworkSpec(context_attention="none", fusion="concatenate"),
+        NetworkSpec(context_attention="face_conditioned"),
+        NetworkSpec(**VIDEO),
+        NetworkSpec(**VIDEO, context_attention="face_conditioned"),
+        NetworkSpec(**VIDEO, streams="face"),
+    ],
+    ids=repr,
+)
+def test_onnx_in_openvino_says_what_torch_says(spec, tmp_path):
+    torch.manual_seed(0)
+    save_checkpoint(CaerNet(spec), tmp_path / "net.safetensors")
+    export_onnx(tmp_path / "net.safetensors", tmp_path / "net.onnx")
+    model = load_checkpoint(tmp_path / "net.safetensors")
+    core = openvino.Core()
+    compiled = core.compile_model(
+        tmp_path / "net.onnx",
+        "CPU",
+        {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1},
+    )
+    clip = (spec.clip_length,) if spec.is_video else ()
+    random = np.random.default_rng(0)
+    for persons, scenes in ((1, 1), (2, 1), (4, 3)):
+        inputs = {}
+        if spec.has_face:
+            shape = (persons, *clip, spec.face_size, spec.face_size, 3)
+            inputs["faces"] = random.integers(0, 256, shape, dtype=np.uint8)
+        if spec.has_context:
+            shape = (scenes, *clip, spec.context_size, spec.context_size, 3)
+            inputs["contexts"] = random.integers(0, 256, shape, dtype=np.uint8)
+            inputs["context_index"] = random.integers(0, scenes, persons)
+        result = compiled(inputs)
+        with torch.inference_mode():
+            expected = model(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+        for name, tensor in zip(("probabilities", "weights", "attention"), expected, strict=True):
+            if tensor is not None:
+                np.testing.assert_allclose(result[name], tensor.numpy(), atol=2e-5)
+
+
+def test_an_export_knows_its_checkpoint_and_is_as_small(tmp_path):
+    weights, model = tmp_path / "net.safetensors", tmp_path / "net.onnx"
+    save_checkpoint(CaerNet(NetworkSpec(streams="face")), weights)
+    export_onnx(weights, model)
+    assert is_export_of(model, weights)
+    assert onnx.load(model).graph.name == export_name(weights)
+    assert model.stat().st_size < 1.1 * weights.stat().st_size
+    save_checkpoint(CaerNet(NetworkSpec(streams="face")), weights)
+    assert not is_export_of(model, weights)
