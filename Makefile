@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/stamps
-PACKAGE := $(shell find caer_ros config examples launch models msg scripts/caer scripts/caer_node -type f \
-             -not -path '*/__pycache__/*' 2>/dev/null) CMakeLists.txt package.xml setup.py
+# Folders too: their time changes when a file goes.
+PACKAGE := $(shell find caer_ros config examples launch models msg scripts \
+             -not -path '*/__pycache__*' 2>/dev/null) CMakeLists.txt package.xml setup.py
 
 NO_PACKAGES = { echo "caer: pip could not install the packages above. They come from PyPI: is there a \
 network? Behind a proxy or a mirror, set it up in pip's configuration, then run make again." >&2; \

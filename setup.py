@@ -41,11 +41,10 @@ class CMakeBuild(build_ext):
             subprocess.run(["cmake", *map(str, arguments)], env=environment, check=True)
 
         modules = stage / Path(sysconfig.get_path("platlib")).relative_to(sys.prefix)
+        package = Path(self.build_lib) / "caer_ros"
+        shutil.rmtree(package, ignore_errors=True)
         shutil.copytree(
-            modules / "caer_ros",
-            Path(self.build_lib) / "caer_ros",
-            ignore=shutil.ignore_patterns("__pycache__"),
-            dirs_exist_ok=True,
+            modules / "caer_ros", package, ignore=shutil.ignore_patterns("__pycache__")
         )
         shutil.rmtree(modules)
         files: dict[str, list[str]] = {}
