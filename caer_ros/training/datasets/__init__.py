@@ -63,7 +63,8 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
     own_split = ("train" if "train" in named else "all") if held_out else split
     if layout == "ferplus":
         data = ferplus.read(root, own_split)
-        return replace(data, examples=_part(data.examples, split)) if held_out else data
+        part = _part(data.examples, split) if held_out else data.examples
+        return replace(data, split=split, examples=part)
     if layout == "boxes":
         files = box_list.list_files(root)
     else:
