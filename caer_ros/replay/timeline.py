@@ -1,0 +1,97 @@
+"""timeline.csv: one row per person and message."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from caer_ros.types import SECOND, CaerError, FrameResult
+
+
+class TimelineError(CaerError):
+    """A timeline that cannot be written or read."""
+
+
+class Row(NamedTuple):
+    """One person at one stamp (ns); confidence and weights are 0 to 1."""
+
+    stamp: int
+    person_id: str
+    label: str
+    confidence: float
+    face_weight: float
+    context_weight: float
+
+
+def rows(result: FrameResult) -> Iterator[Row]:
+    """Yield the rows of one frame."""
+    for r in result.readings:
+        label, weights = r.emotion.label, (r.face_weight, r.context_weight)
+        yield Row(result.stamp, r.person_id, label, r.confidence, *weights)
+
+
+class TimelineWriter:
+    """Write a timeline.csv that appears under `path` only once it is closed.
+
+    A context manager; an exception leaves nothing behind. With `untrained` weights (a random
+    initialisation) the file's first line is a comment that says so.
+
+    Raises:
+        TimelineError: where it cannot be written, naming why.
+    """
+
+    def __init__(self, path: Path, untrained: bool = False) -> None:
+        self.path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        try:
+            self._file = self._partial.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise TimelineError(f"cannot write {path}: {error.strerror}") from error
+        if untrained:
+            self._file.write("# untrained weights (random initialisation): labels mean nothing\n")
+        self._csv = csv.writer(self._file, lineterminator="\n")
+        self._csv.writerow(Row._fields)
+
+    def write(self, row: Row) -> None:
+        """Write `row`: stamp in seconds with nine digits, values with four."""
+        stamp = f"{row.stamp // SECOND}.{row.stamp % SECOND:09d}"
+        values = (f"{value:.4f}" for value in row[3:])
+        try:
+            self._csv.writerow((stamp, row.person_id, row.label, *values))
+        except OSError as error:
+            raise TimelineError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def __enter__(self) -> TimelineWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._file.close()
+            if kind is None:
+                self._partial.replace(self.path)
+        except OSError as error:
+            raise TimelineError(f"cannot write {self.path}: {error.strerror}") from error
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+def read_timeline(path: Path) -> Iterator[Row]:
+    """Yield the rows of a timeline.csv.
+
+    Raises:
+        TimelineError: naming the line that is not a row.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(line for line in file if not line.startswith("#"))
+        if tuple(next(lines, ())) != Row._fields:
+            raise TimelineError(f"{path} has not the columns {','.join(Row._fields)}")
+        for line in lines:
+            try:
+                seconds, nanoseconds = line[0].split(".")
+                stamp = int(seconds) * SECOND + int(nanoseconds.ljust(9, "0"))
+                values = [float(value) for value in line[3:]]
+                yield Row(stamp, line[1], line[2], *values)
+            except (ValueError, TypeError, IndexError) as error:
+                raise TimelineError(f"{path}: {line} is not a row ({error})") from error

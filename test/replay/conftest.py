@@ -1,0 +1,93 @@
+"""Factories of recordings: real bags written by rosbags, of images that tell their index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES
+from caer_ros.types import SECOND
+
+TOPIC = "/camera/image_raw"
+
+
+def _numbered(index: int, width: int = 64, height: int = 48) -> np.ndarray:
+    return np.full((height, width, 3), index, np.uint8)
+
+
+def _image_message(image: np.ndarray, stamp: int, jpeg: bool = False) -> Any:
+    types = TYPES.types
+    header = types["std_msgs/msg/Header"](
+        stamp=types["builtin_interfaces/msg/Time"](sec=stamp // SECOND, nanosec=stamp % SECOND),
+        frame_id="camera",
+    )
+    if jpeg:
+        data = cv2.imencode(".jpg", image)[1].reshape(-1)
+        return types[COMPRESSED_IMAGE](header=header, format="jpeg", data=data)
+    return types[IMAGE](
+        header=header,
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding="bgr8",
+        is_bigendian=0,
+        step=image.shape[1] * 3,
+        data=image.reshape(-1),
+    )
+
+
+@pytest.fixture
+def numbered() -> Callable[..., np.ndarray]:
+    """Return a function that makes an image whose grey value is a number."""
+    return _numbered
+
+
+@pytest.fixture
+def image_message() -> Callable[..., Any]:
+    """Return a function that makes a (compressed) image message of an image and a stamp."""
+    return _image_message
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that records images into a new bag and returns its path.
+
+    `images` are given per topic; they come at 10 Hz from 1 s on. `also` adds a topic of another
+    type with one message.
+    """
+
+    def _record(
+        images: dict[str, Sequence[np.ndarray]] | None = None,
+        *,
+        name: str = "bag",
+        storage: StoragePlugin = StoragePlugin.MCAP,
+        compression: CompressionMode = CompressionMode.NONE,
+        jpeg: bool = False,
+        also: str | None = None,
+        start: int = SECOND,
+    ) -> Path:
+        images = {TOPIC: [_numbered(i) for i in range(10)]} if images is None else images
+        path = tmp_path / name
+        writer = Writer(path, version=8, storage_plugin=storage)
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+        kind = COMPRESSED_IMAGE if jpeg else IMAGE
+        with writer:
+            if also is not None:
+                other = writer.add_connection(also, "std_msgs/msg/String", typestore=TYPES)
+                text = TYPES.types["std_msgs/msg/String"](data="hello")
+                writer.write(other, start, TYPES.serialize_cdr(text, "std_msgs/msg/String"))
+            connections = {t: writer.add_connection(t, kind, typestore=TYPES) for t in images}
+            for i in range(max(map(len, images.values()), default=0)):
+                for topic, connection in connections.items():
+                    if i < len(images[topic]):
+                        stamp = start + i * SECOND // 10
+                        message = _image_message(images[topic][i], stamp, jpeg=jpeg)
+                        writer.write(connection, stamp, TYPES.serialize_cdr(message, kind))
+        return path
+
+    return _record

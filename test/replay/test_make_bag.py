@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from caer_ros.replay.bag import Bag, BagError
+from caer_ros.replay.make_bag import START, make_bag
+from caer_ros.types import SECOND
+
+
+def images(path):
+    with Bag(path) as bag:
+        return list(bag.images(bag.choose_topics()))
+
+
+def stamps(path):
+    return [message.stamp - START for message in images(path)]
+
+
+@pytest.fixture
+def video(tmp_path, numbered):
+    path = tmp_path / "video.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
+    for i in range(10):
+        writer.write(numbered(20 * i))
+    writer.release()
+    return path
+
+
+def test_a_video_keeps_its_images_and_time_stamps(video, tmp_path):
+    assert make_bag(video, tmp_path / "bag", frame_id="head") == 10
+    messages = images(tmp_path / "bag")
+    assert [m.stamp - START for m in messages] == [i * SECOND // 25 for i in range(10)]
+    assert all(m.time == m.stamp and m.frame_id == "head" for m in messages)
+    assert {m.topic for m in messages} == {"/camera/image_raw"}
+    # the codec is lossy
+    assert [m.to_bgr().mean() for m in messages] == pytest.approx(
+        [20 * i for i in range(10)], abs=4
+    )
+
+
+def test_a_video_of_varying_rate_keeps_its_time_stamps(tmp_path, numbered):
+    frames = [Image.fromarray(numbered(60 * i)) for i in range(4)]
+    durations = [100, 300, 50, 200]
+    frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:], duration=durations)
+    make_bag(tmp_path / "v.gif", tmp_path / "bag")
+    assert stamps(tmp_path / "bag") == [0, SECOND // 10, SECOND * 4 // 10, SECOND * 45 // 100]
+
+
+def test_a_rate_replaces_the_video_s_own_time_stamps(video, tmp_path):
+    make_bag(video, tmp_path / "bag", rate=5)
+    assert stamps(tmp_path / "bag") == [i * SECOND // 5 for i in range(10)]
+
+
+def test_a_folder_of_images_comes_in_natural_order_at_the_rate(tmp_path, numbered):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in (10, 9, 2):
+        cv2.imwrite(str(folder / f"{i}.png"), numbered(i))
+    (folder / "notes.txt").write_text("no image")
+    assert make_bag(folder, tmp_path / "bag", rate=20) == 3
+    assert stamps(tmp_path / "bag") == [0, SECOND // 20, SECOND // 10]
+    assert [int(m.to_bgr()[0, 0, 0]) for m in images(tmp_path / "bag")] == [2, 9, 10]
+
+
+def test_jpeg_images_go_to_the_compressed_topic(video, tmp_path):
+    make_bag(video, tmp_path / "bag", topic="/eye", jpeg=True)
+    messages = images(tmp_path / "bag")
+    assert {m.topic for m in messages} == {"/eye/compressed"}
+    assert messages[5].to_bgr().mean() == pytest.approx(100, abs=6)
+
+
+def test_a_bag_can_be_made_again_byte_for_byte(video, tmp_path):
+    make_bag(video, tmp_path / "a" / "bag")
+    make_bag(video, tmp_path / "b" / "bag")
+    for name in ("bag.mcap", "metadata.yaml"):
+        first = (tmp_path / "a" / "bag" / name).read_bytes()
+        assert first == (tmp_path / "b" / "bag" / name).read_bytes()
+
+
+def test_what_is_no_video_is_named_and_leaves_no_bag(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"no video")
+    with pytest.raises(BagError, match="x.mp4 is no video"):
+        make_bag(tmp_path / "x.mp4", tmp_path / "bag")
+    with pytest.raises(BagError, match="gone.mp4 does not exist"):
+        make_bag(tmp_path / "gone.mp4", tmp_path / "bag")
+    assert not (tmp_path / "bag").exists()
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BagError, match="no image that can be read"):
+        make_bag(tmp_path / "empty", tmp_path / "bag")
+    assert not (tmp_path / "bag").exists()
+
+
+def test_a_broken_image_is_named(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    whole = cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    (folder / "cut.png").write_bytes(whole[:40])
+    with pytest.raises(BagError, match="cut.png cannot be read"):
+        make_bag(folder, tmp_path / "bag")
