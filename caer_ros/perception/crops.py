@@ -2,7 +2,7 @@
 
 Training cuts its pictures with these same functions. All pictures are uint8 BGR.
 
-A picture that has to shrink is first halved by averaging 2x2 pixels until less than a factor of two
+A picture that has to shrink is first halved, averaging 2x2 pixels, until less than a factor of two
 is left, then sampled with linear interpolation: free of aliasing at a tenth of the cost of
 `cv2.INTER_AREA`, which is fast for whole factors of two only.
 """
@@ -58,7 +58,11 @@ def halve(image: np.ndarray, ratio: float) -> tuple[np.ndarray, int]:
 
 
 def face_crop(
-    image: np.ndarray, face: Face, size: int, margin: float, out: np.ndarray | None = None
+    image: np.ndarray,
+    face: Face,
+    size: int,
+    margin: float,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cut a square around the middle of `face` and scale it to (size, size, 3).
 

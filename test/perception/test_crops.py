@@ -23,7 +23,9 @@ def ramp(width: int, height: int) -> np.ndarray:
     return image
 
 
-def test_a_crop_of_the_same_size_is_the_picture_itself(rng: np.random.Generator) -> None:
+def test_a_crop_of_the_same_size_is_the_picture_itself(
+    rng: np.random.Generator,
+) -> None:
     image = rng.integers(0, 256, (200, 200, 3), np.uint8)
     crop = face_crop(image, Face(50, 60, 50 + SIZE, 60 + SIZE), SIZE, margin=0.0)
     np.testing.assert_array_equal(crop, image[60 : 60 + SIZE, 50 : 50 + SIZE])
@@ -33,7 +35,9 @@ def test_a_crop_of_the_same_size_is_the_picture_itself(rng: np.random.Generator)
 def test_the_crop_covers_the_box_exactly_at_every_scale(side: float) -> None:
     image = ramp(256, 256)
     x, y = 20.5, 30.25
-    crop = face_crop(image, Face(x, y, x + side, y + side), SIZE, margin=0.0).astype(float)
+    crop = face_crop(image, Face(x, y, x + side, y + side), SIZE, margin=0.0).astype(
+        float
+    )
     middles = (np.arange(SIZE) + 0.5) * side / SIZE - 0.5
     np.testing.assert_allclose(crop[40, :, 0], x + middles, atol=1.1)
     np.testing.assert_allclose(crop[:, 40, 1], y + middles, atol=1.1)
@@ -81,14 +85,18 @@ def test_any_box_gives_a_crop_of_pixels_the_image_has(
     crop = face_crop(image, Face(x, y, x + width, y + height), SIZE, margin=0.3)
     assert crop.shape == (SIZE, SIZE, 3)
     assert (crop == (10, 20, 30)).all()
-    context = context_crop(shrink_scene(image, 112), [Face(x, y, x + width, y + height)], 112)
+    context = context_crop(
+        shrink_scene(image, 112), [Face(x, y, x + width, y + height)], 112
+    )
     assert context.shape == (112, 112, 3)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (2, 3), (3000, 2)])
 def test_pictures_of_any_shape_are_served(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
-    assert (face_crop(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77).all()
+    assert (
+        face_crop(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77
+    ).all()
     assert (context_crop(shrink_scene(image, 112), [], 112) == 77).all()
 
 
@@ -119,7 +127,9 @@ def test_another_context_size_keeps_the_proportion() -> None:
     assert context_crop(scene, [], 224).shape == (224, 224, 3)
 
 
-def test_a_corner_moves_the_crop_and_the_hidden_face_with_it(rng: np.random.Generator) -> None:
+def test_a_corner_moves_the_crop_and_the_hidden_face_with_it(
+    rng: np.random.Generator,
+) -> None:
     image = rng.integers(1, 256, (480, 640, 3), np.uint8)
     scene = shrink_scene(image, 112)
     face = Face(200, 100, 300, 220)

