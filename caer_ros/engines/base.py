@@ -70,3 +70,11 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Free what the engine holds; it must not be used afterwards."""
+
+
+def count_persons(faces: np.ndarray | None, context_index: np.ndarray | None) -> int:
+    """Return N, given the arguments of `Engine.infer` that have it."""
+    persons = faces if faces is not None else context_index
+    if persons is None:
+        raise EngineError("neither faces nor context_index were given")
+    return len(persons)

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from caer_ros.engines.base import Engine, EngineError, OutOfMemoryError, Prediction
+from caer_ros.engines.base import (
+    Engine,
+    EngineError,
+    OutOfMemoryError,
+    Prediction,
+    count_persons,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +47,7 @@ class FallbackEngine(Engine):
                 parts = _split(faces, contexts, context_index, self.max_batch)
                 return _join([self._engine.infer(*part) for part in parts])
             except OutOfMemoryError as error:
-                count = min(_count(faces, context_index), self.max_batch)
+                count = min(count_persons(faces, context_index), self.max_batch)
                 if count > 1:
                     self.max_batch = count // 2
                     logger.warning("%s: batches of %d from now on", error, self.max_batch)
@@ -73,10 +79,6 @@ class FallbackEngine(Engine):
         self.max_batch = engine.max_batch
 
 
-def _count(faces: np.ndarray | None, context_index: np.ndarray | None) -> int:
-    return len(faces if faces is not None else context_index)  # type: ignore[arg-type]
-
-
 def _split(
     faces: np.ndarray | None,
     contexts: np.ndarray | None,
@@ -84,7 +86,7 @@ def _split(
     size: int,
 ) -> Iterator[Arrays]:
     """Yield the batch in parts of at most `size` persons, each with the scenes it needs."""
-    count = _count(faces, context_index)
+    count = count_persons(faces, context_index)
     if count <= size:
         yield faces, contexts, context_index
         return

@@ -51,7 +51,9 @@ def has_nvidia_gpu() -> bool:
     except OSError:
         return False
     count = ctypes.c_int(0)
-    return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return (
+        cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    )
 
 
 def make_engine(name: str, weights: Path, settings: EngineSettings) -> Engine:

@@ -1,0 +1,210 @@
+"""CAER-Net on the CPU through OpenVINO, without torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov  # type: ignore[import-untyped]
+from openvino import opset13 as ops
+
+from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
+from caer_ros.engines.cache import cache_folder
+from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.spec import FORMAT, export_name, is_export_of, read_spec
+
+logger = logging.getLogger(__name__)
+
+OUTPUTS = {"probabilities", "weights", "attention"}
+
+MOST_THREADS = 4
+"""More gain little on networks of this size, and take cores from the rest of a robot."""
+
+
+class OpenVinoEngine(Engine):
+    """The ONNX form of a checkpoint, cut in two: what depends on the scene alone, and the rest.
+
+    A scene is read once however many persons are in it. Both parts run one scene and one person
+    at a time: on a CPU that costs the same as a batch, its memory does not grow with the persons
+    (a clip needs 25 MB each), and no person's numbers depend on who else is there.
+    """
+
+    name = "openvino"
+    device = "CPU"
+
+    def __init__(self, weights: Path, settings: EngineSettings) -> None:
+        """Read, or convert, and compile the network.
+
+        Raises:
+            WeightsError: for weights that are missing or broken.
+            EngineError: for a precision this CPU lacks, or an ONNX that is needed and cannot be
+                made.
+        """
+        self.spec = read_spec(weights)
+        core = ov.Core()
+        config = _config(core, settings)
+        self._outputs: dict[str, np.ndarray] = {}
+        parts = cut(core.read_model(find_onnx(weights, settings.cache_dir)))
+        self._scene, self._person = (self._compile(core, part, config) for part in parts)
+        if self._scene and self._person:
+            for index in range(1, len(self._person.model_inputs)):
+                # one part writes into what the other reads
+                self._person.set_input_tensor(index, self._scene.get_output_tensor(index - 1))
+
+    def _compile(self, core: ov.Core, part: ov.Model | None, config: dict[str, Any]) -> Any:
+        if part is None:
+            return None
+        compiled = core.compile_model(part, "CPU", config)
+        self.precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        request = compiled.create_infer_request()
+        for port in compiled.outputs:
+            for name in port.names & OUTPUTS:
+                self._outputs[name] = request.get_tensor(port).data
+        return request
+
+    def infer(
+        self,
+        faces: np.ndarray | None,
+        contexts: np.ndarray | None,
+        context_index: np.ndarray | None,
+    ) -> Prediction:
+        persons = count_persons(faces, context_index)
+        outputs = {
+            name: np.empty((persons, *tensor.shape[1:]), np.float32)
+            for name, tensor in self._outputs.items()
+        }
+        try:
+            for scene in range(len(contexts) if contexts is not None else 1):
+                if contexts is not None:
+                    self._scene.infer([contexts[scene : scene + 1]], share_inputs=True)
+                    members = np.flatnonzero(context_index == scene)
+                else:
+                    members = np.arange(persons)
+                for person in members:
+                    if faces is not None:
+                        self._person.infer({0: faces[person : person + 1]}, share_inputs=True)
+                    for name, tensor in self._outputs.items():
+                        outputs[name][person] = tensor[0]
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed on {persons} persons: {error}") from error
+        return Prediction(
+            outputs["probabilities"],
+            outputs["weights"][:, 0],
+            outputs["weights"][:, 1],
+            outputs.get("attention"),
+        )
+
+    def close(self) -> None:
+        self._scene = self._person = None
+        self._outputs = {}
+
+
+def find_onnx(weights: Path, cache_dir: str) -> Path:
+    """Return the ONNX form of checkpoint `weights`: beside it, from the cache, or made now.
+
+    Raises:
+        EngineError: where it has to be made and torch or onnx is missing.
+    """
+    beside = weights.with_suffix(".onnx")
+    if beside.is_file():
+        if is_export_of(beside, weights):
+            return beside
+        logger.warning(
+            "%s was made of other weights than %s and is passed over; renew it with "
+            "`caer export %s`",
+            beside,
+            weights.name,
+            weights,
+        )
+    cached = cache_folder(cache_dir) / f"{export_name(weights)}-{FORMAT}.onnx"
+    if not cached.is_file():
+        try:
+            from caer_ros.network.export import export_onnx
+        except ImportError as error:
+            raise EngineError(
+                f"{weights} has no ONNX form beside it and {error.name} is not here to make it; "
+                f"run `caer export {weights}` where the extra `train` is installed"
+            ) from error
+        logger.warning("converting %s to %s, once", weights, cached)
+        export_onnx(weights, cached)
+    return cached
+
+
+def cut(model: ov.Model) -> tuple[ov.Model | None, ov.Model | None]:
+    """Cut a network into the part that depends on the scene alone and the part for one person.
+
+    Both have batch 1. The person's inputs are the face and then, in order, the first outputs of
+    the scene's part; outputs of the whole keep their names. Either is None where the network has
+    no such stream.
+    """
+    inputs = {node.get_friendly_name(): node for node in model.get_parameters()}
+    if "context_index" in inputs:
+        only = ops.constant(np.zeros(1, np.int64))
+        inputs.pop("context_index").output(0).replace(only.output(0))
+        model = ov.Model(model.get_results(), list(inputs.values()))
+    model.reshape({name: [1, *node.get_partial_shape()[1:]] for name, node in inputs.items()})
+    if len(inputs) == 1:
+        return (model, None) if "contexts" in inputs else (None, model)
+
+    reads_face: set[str] = set()
+    reads_scene: set[str] = set()
+    scene_outputs: list[ov.Output] = []
+    person_inputs = [inputs["faces"]]
+    for node in model.get_ordered_ops():
+        sources = {source.get_node().get_name() for source in node.input_values()}
+        if node in (inputs["faces"],) or sources & reads_face:
+            reads_face.add(node.get_name())
+        elif node in (inputs["contexts"],) or sources & reads_scene:
+            reads_scene.add(node.get_name())
+    for node in model.get_ordered_ops():
+        if node.get_name() not in reads_scene:
+            continue
+        for output in node.outputs():
+            targets = [
+                t for t in output.get_target_inputs() if t.get_node().get_name() in reads_face
+            ]
+            if targets:
+                scene_outputs.append(output)
+                person_inputs.append(ops.parameter(output.get_shape(), output.get_element_type()))
+                for target in targets:
+                    target.replace_source_output(person_inputs[-1].output(0))
+    person_results = []
+    for result in model.get_results():
+        if result.get_name() in reads_scene:
+            scene_outputs.append(result.input_value(0))
+        else:
+            person_results.append(result)
+    return ov.Model(scene_outputs, [inputs["contexts"]]), ov.Model(person_results, person_inputs)
+
+
+def _config(core: ov.Core, settings: EngineSettings) -> dict[str, Any]:
+    """Return the CPU plugin's properties.
+
+    Raises:
+        EngineError: for a precision this CPU does not have.
+    """
+    threads = settings.threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    config: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    try:
+        # OpenVINO's own key covers model, version, device and properties
+        config["CACHE_DIR"] = str(cache_folder(settings.cache_dir) / "openvino")
+    except EngineError as error:
+        logger.warning("%s; compiling at each start", error)
+    if settings.precision != "auto":
+        # without the hint the plugin takes bf16 where the CPU computes in it, else f32
+        known = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if known.get(settings.precision) not in capabilities:
+            raise EngineError(
+                f"precision {settings.precision} is not one of this CPU's "
+                f"({', '.join(p for p, name in known.items() if name in capabilities)})"
+            )
+        config["INFERENCE_PRECISION_HINT"] = settings.precision
+    return config

@@ -1,0 +1,104 @@
+"""CAER-Net in PyTorch: the reference that the other engines are held against."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from caer_ros.engines.base import Engine, EngineError, OutOfMemoryError, Prediction
+from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.checkpoint import load_checkpoint
+
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+
+
+class TorchEngine(Engine):
+    """The network as trained, on the first CUDA device, else on the CPU."""
+
+    name = "torch"
+
+    def __init__(self, weights: Path, settings: EngineSettings) -> None:
+        """Load the network and fold its batch normalisation.
+
+        Raises:
+            WeightsError: for weights that are missing or broken.
+            EngineError: for a precision the device does not have.
+        """
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = "CPU"
+        if self._device.type == "cuda":
+            self.device = torch.cuda.get_device_name(self._device)
+        # the reference is exact: what is faster than f32 has to be asked for
+        self.precision = "f32" if settings.precision == "auto" else settings.precision
+        known = ("f32", "bf16") if self._device.type == "cpu" else tuple(DTYPES)
+        if self.precision not in known:
+            raise EngineError(
+                f"precision {self.precision} is not one of torch's on {self.device} "
+                f"({', '.join(known)})"
+            )
+        # all cores would be no faster alone and fifty times slower beside any other busy thread,
+        # for which torch's own threads then wait spinning
+        cores = len(os.sched_getaffinity(0))
+        torch.set_num_threads(settings.threads or max(1, min(4, cores - 1)))
+        model = load_checkpoint(weights)
+        self.spec = model.spec
+        fold_normalisation(model)
+        layout = torch.channels_last_3d if self.spec.is_video else torch.channels_last
+        self._model = model.to(self._device, DTYPES[self.precision])
+        for parameter in self._model.parameters():
+            if parameter.dim() == (5 if self.spec.is_video else 4):
+                parameter.data = parameter.data.contiguous(memory_format=layout)
+
+    @torch.inference_mode()
+    def infer(
+        self,
+        faces: np.ndarray | None,
+        contexts: np.ndarray | None,
+        context_index: np.ndarray | None,
+    ) -> Prediction:
+        try:
+            scores, weights, attention = self._model(
+                self._tensor(faces), self._tensor(contexts), self._tensor(context_index)
+            )
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfMemoryError(f"{self.device} is out of memory ({error})") from error
+        except RuntimeError as error:
+            raise EngineError(f"torch failed on {self.device}: {error}") from error
+        return Prediction(
+            _array(scores),
+            _array(weights[:, 0]),
+            _array(weights[:, 1]),
+            None if attention is None else _array(attention),
+        )
+
+    def close(self) -> None:
+        del self._model
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _tensor(self, array: np.ndarray | None) -> Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(self._device)
+
+
+def fold_normalisation(model: nn.Module) -> None:
+    """Fold each batch normalisation of `model`, in eval mode, into the convolution before it."""
+    for module in model.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for index in range(len(module) - 1):
+            before, after = module[index], module[index + 1]
+            if isinstance(before, nn.Conv2d | nn.Conv3d) and isinstance(
+                after, nn.BatchNorm2d | nn.BatchNorm3d
+            ):
+                module[index] = fuse_conv_bn_eval(before, after)
+                module[index + 1] = nn.Identity()
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()
