@@ -8,6 +8,7 @@ A source is `<layout>:<path>`:
     ferplus:<path>  FER2013{Train,Valid,Test}/ with fer2013new.csv, or npz files
     boxes:<file>    lines of path,label,x1,y1,x2,y2
     folder:<dir>    <Class>/ with pictures or videos of scenes, or of face crops
+    synthetic:<n>   n drawn scenes (`caer_ros.training.synthetic`)
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from caer_ros.training import synthetic
 from caer_ros.training.datasets import box_list, class_folders, ferplus
 from caer_ros.training.datasets.dataset import DataSet
 from caer_ros.training.datasets.files import LabelledFile
@@ -29,7 +31,7 @@ from caer_ros.training.examples import DataError, Example, one_hot
 
 __all__ = ["LAYOUTS", "SPLITS", "DataSet", "own_splits", "read"]
 
-LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus")
+LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus", "synthetic")
 
 Item = TypeVar("Item", LabelledFile, Example)
 
@@ -56,6 +58,8 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
         DataError: for a source that is missing, of another layout, or without such a split.
     """
     layout, root = _parse(source)
+    if layout == "synthetic":
+        return synthetic.read(int(root.name), split)
     named = own_splits(source)
     if split == "test" and "test" not in named:
         raise DataError(f"{source} has no test split; evaluate validation or all of it instead")
@@ -75,6 +79,8 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
 def own_splits(source: str) -> tuple[str, ...]:
     """Return the splits that the data set itself makes, none for one that makes none."""
     layout, root = _parse(source)
+    if layout == "synthetic":
+        return synthetic.SPLITS
     if layout == "ferplus":
         return ferplus.own_splits(root)
     return tuple(class_folders.LAYOUTS[layout].folders) if layout != "boxes" else ()
@@ -87,7 +93,10 @@ def _parse(source: str) -> tuple[str, Path]:
             f"data {source!r} is not <layout>:<path> with one of the layouts {', '.join(LAYOUTS)}"
         )
     root = Path(path).expanduser()
-    if not root.exists():
+    if layout == "synthetic":
+        if not path.isdecimal() or not int(path):
+            raise DataError(f"data {source!r}: {path!r} is not a number of scenes")
+    elif not root.exists():
         raise DataError(f"data {source!r}: {root} does not exist")
     return layout, root
 
@@ -113,7 +122,7 @@ def _examples(files: Sequence[LabelledFile], source: str, split: str, faces: boo
     without_face: list[str] = []
     several_faces = 0
     finder = FaceFinder()
-    for file in tqdm(files, desc=f"reading {source}", unit="file", leave=False):
+    for file in tqdm(files, desc=f"reading {source}", unit="file", leave=False, disable=None):
         boxes = None
         try:
             if faces or file.box:

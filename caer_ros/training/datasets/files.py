@@ -8,7 +8,7 @@ from pathlib import Path
 
 from caer_ros.types import Emotion, Face
 
-_TIME_CODED = re.compile(r"([^_-]+).*[_-]\d{9}_\d{8}$")
+_TIME_CODED = re.compile(r"([^_-]+).*[_-]\d{9}_+\d{8}$")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from caer_ros.training.synthetic import Scene, draw_scene
+
 CLASSES = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 
 
@@ -41,3 +43,30 @@ def class_folders(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return make
+
+
+def write_scene(path: Path, *, index: int) -> Scene:
+    """Write a drawn scene, whose face the detector finds; return it."""
+    scene = draw_scene(0, index)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), scene.image)
+    return scene
+
+
+def write_scene_video(path: Path, *, frames: int) -> Path:
+    """Write a drawn scene as a still video of 24 frames a second."""
+    image = draw_scene(0, 4).image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = (image.shape[1], image.shape[0])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 24, size)
+    assert writer.isOpened()
+    for _ in range(frames):
+        writer.write(image)
+    writer.release()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep found faces out of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

@@ -1,0 +1,281 @@
+"""Drawn scenes in which it is known where the label stands: in the face, or around it.
+
+They answer a question that no data set does: whether a network that is given a face and its
+surroundings uses the one that tells. In one half of the scenes the face shows the class and the
+surroundings mislead; in the other the face is neutral, half of these blurred too, and only an
+object elsewhere shows the class. That object is a target of two rings in the class's colour, among
+squares and crosses of all the same colours. Everything is drawn from a seed; nothing is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+
+from caer_ros.training.datasets.dataset import DataSet
+from caer_ros.training.examples import Example, one_hot
+from caer_ros.types import Emotion, Face
+
+WIDTH, HEIGHT = 256, 192
+
+SPLITS = ("train", "validation", "test")
+
+COLOURS = {
+    Emotion.ANGER: (40, 40, 220),
+    Emotion.DISGUST: (60, 170, 40),
+    Emotion.FEAR: (190, 50, 150),
+    Emotion.HAPPY: (30, 220, 240),
+    Emotion.NEUTRAL: (245, 245, 245),
+    Emotion.SAD: (220, 90, 20),
+    Emotion.SURPRISE: (20, 140, 250),
+}
+"""The colour (BGR) that stands for a class in the surroundings."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What a drawn face does; every value is about -1 to 1, and 0 in a neutral face.
+
+    smile: corners of the mouth up or down. mouth: how far it stands open. wide: how wide it is.
+    brow: brows up or down. tilt: inner ends of the brows up or down. eyes: wide open or narrow.
+    sneer: one side of the upper lip drawn up, the nose wrinkled.
+    """
+
+    smile: float = 0.0
+    mouth: float = 0.0
+    wide: float = 0.0
+    brow: float = 0.0
+    tilt: float = 0.0
+    eyes: float = 0.0
+    sneer: float = 0.0
+
+
+EXPRESSIONS = {
+    Emotion.ANGER: Expression(smile=-0.3, wide=-0.2, brow=-0.8, tilt=-1.0, eyes=-0.4),
+    Emotion.DISGUST: Expression(smile=-0.5, brow=-0.4, tilt=-0.2, eyes=-0.7, sneer=1.0),
+    Emotion.FEAR: Expression(smile=-0.4, mouth=0.5, wide=0.5, brow=0.6, tilt=0.8, eyes=0.9),
+    Emotion.HAPPY: Expression(smile=1.0, mouth=0.4, wide=0.6, eyes=-0.2),
+    Emotion.NEUTRAL: Expression(),
+    Emotion.SAD: Expression(smile=-0.9, wide=-0.1, tilt=0.9, eyes=-0.4),
+    Emotion.SURPRISE: Expression(mouth=1.0, wide=-0.6, brow=1.0, eyes=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A drawn picture and what is true of it.
+
+    image: uint8 BGR (192, 256, 3). face: box of the face. target: box of the object whose colour
+    stands for a class. in_face: whether the face shows `label`; the target then shows another
+    class. Else the target shows it, and the face is neutral.
+    """
+
+    image: np.ndarray
+    face: Face
+    target: Face
+    label: Emotion
+    in_face: bool
+
+
+def draw_scene(seed: int, index: int) -> Scene:
+    """Draw scene number `index` of the series `seed`; even ones have the label in the face."""
+    rng = np.random.default_rng((seed, index))
+    in_face = index % 2 == 0
+    shown = Emotion(rng.integers(len(Emotion)))
+    label = shown
+    if in_face:
+        label = Emotion(rng.choice([e for e in Emotion if e not in (Emotion.NEUTRAL, shown)]))
+    radius = rng.uniform(30, 38)
+    size = rng.uniform(11, 14)
+    head = rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50))
+    taken = [(head, 1.35 * radius)]
+    target = _free_place(rng, size, taken)
+    canvas = _draw_wall(rng)
+    for _ in range(rng.integers(6, 11)):
+        extent = rng.uniform(6, 14)
+        _draw_distractor(canvas, rng, _free_place(rng, extent, taken), extent)
+    _draw_target(canvas, target, size, COLOURS[shown])
+    expression = EXPRESSIONS[label if in_face else Emotion.NEUTRAL]
+    _draw_head(canvas, rng, head, radius, expression)
+    image = cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    # what a face detector calls the face: from the brows to the chin
+    face = _box(head + (0, 0.1 * radius), 0.8 * radius)
+    if not in_face and rng.random() < 0.5:
+        _blur(image, face)
+    noisy = image * rng.uniform(0.8, 1.1) + rng.normal(0, 4, image.shape)
+    return Scene(noisy.clip(0, 255).astype(np.uint8), face, _box(target, size), label, in_face)
+
+
+def read(count: int, split: str) -> DataSet:
+    """Return `count` scenes as a data set; each split is a series of its own.
+
+    `all` is the test split, there being no end of scenes.
+    """
+    seed = SPLITS.index("test" if split == "all" else split)
+    examples = []
+    for index in range(count):
+        scene = draw_scene(seed, index)
+        name = f"{split}/{index}"
+        load = partial(_load, seed, index)
+        examples.append(Example(name, name, one_hot(scene.label), load, (scene.face,)))
+    return DataSet(f"synthetic:{count}", split, tuple(examples))
+
+
+def _load(seed: int, index: int) -> list[np.ndarray]:
+    return [draw_scene(seed, index).image]
+
+
+# Drawing happens on a canvas of twice the size, in pixels of the final picture.
+
+_SCALE = 2
+_SHIFT = 4
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    """Return points (..., 2) as OpenCV's fixed-point canvas coordinates."""
+    return np.rint(np.asarray(points) * _SCALE * 2**_SHIFT).astype(np.int32)
+
+
+def _polygon(canvas: np.ndarray, points: np.ndarray, colour: tuple[float, ...]) -> None:
+    cv2.fillPoly(canvas, [_fixed(points)], colour, cv2.LINE_AA, _SHIFT)
+
+
+def _line(canvas: np.ndarray, points: np.ndarray, colour: tuple[float, ...], width: float) -> None:
+    thickness = max(1, round(width * _SCALE))
+    cv2.polylines(canvas, [_fixed(points)], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _disc(
+    canvas: np.ndarray, centre: np.ndarray, radius: float, colour: tuple[float, ...]
+) -> None:
+    reach = round(radius * _SCALE * 2**_SHIFT)
+    cv2.circle(canvas, _fixed(centre).tolist(), reach, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _free_place(
+    rng: np.random.Generator, radius: float, taken: list[tuple[np.ndarray, float]]
+) -> np.ndarray:
+    """Return a point, add it to `taken`; as far from the others as 50 tries find.
+
+    It lies where the centre crop of the context stream sees it.
+    """
+    margin = (0.2 * WIDTH, 0.15 * HEIGHT)
+    tries = rng.uniform(margin, (WIDTH - margin[0], HEIGHT - margin[1]), (50, 2))
+    gaps = [
+        min(np.linalg.norm(place - other) - reach - radius for other, reach in taken)
+        for place in tries
+    ]
+    fits = np.flatnonzero(np.array(gaps) > 0)
+    place = tries[fits[0] if len(fits) else int(np.argmax(gaps))]
+    taken.append((place, radius))
+    return place
+
+
+def _box(centre: np.ndarray, radius: float) -> Face:
+    x, y = map(float, centre)
+    return Face(x - radius, y - radius, x + radius, y + radius)
+
+
+def _draw_wall(rng: np.random.Generator) -> np.ndarray:
+    """Return a canvas with a dull gradient from one corner to another."""
+    corners = rng.uniform(70, 170, (2, 2, 3)).astype(np.float32)
+    corners[..., :] = 0.7 * corners.mean(-1, keepdims=True) + 0.3 * corners
+    size = (WIDTH * _SCALE, HEIGHT * _SCALE)
+    return cv2.resize(corners, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+
+
+def _draw_target(
+    canvas: np.ndarray, centre: np.ndarray, radius: float, colour: tuple[int, int, int]
+) -> None:
+    for share, shade in (
+        (1.0, (20, 20, 20)),
+        (0.85, colour),
+        (0.45, (20, 20, 20)),
+        (0.25, colour),
+    ):
+        _disc(canvas, centre, share * radius, shade)
+
+
+def _draw_distractor(
+    canvas: np.ndarray, rng: np.random.Generator, centre: np.ndarray, radius: float
+) -> None:
+    """Draw a square or a cross in the colour of any class."""
+    colour = COLOURS[Emotion(rng.integers(len(Emotion)))]
+    turn = _rotation(rng.uniform(0, np.pi / 2))
+    if rng.random() < 0.5:
+        corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.75 * radius
+        _polygon(canvas, centre + corners @ turn, colour)
+    else:
+        for arm in (np.array([(-1, 0), (1, 0)]), np.array([(0, -1), (0, 1)])):
+            _line(canvas, centre + arm * radius @ turn, colour, 0.35 * radius)
+
+
+def _rotation(angle: float) -> np.ndarray:
+    return np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
+
+
+def _draw_head(
+    canvas: np.ndarray,
+    rng: np.random.Generator,
+    centre: np.ndarray,
+    radius: float,
+    expression: Expression,
+) -> None:
+    """Draw a head; its features are in units of `radius`, x to the right and y down."""
+    turn = _rotation(rng.normal(0, 0.08))
+    aside = np.array([rng.normal(0, 0.05), rng.normal(0, 0.03)])
+    drawn = {name: value + rng.normal(0, 0.12) for name, value in vars(expression).items()}
+    tone = rng.uniform(0.35, 1.0)
+    skin = (150 * tone, 185 * tone, 235 * tone)
+    dark = (70 * tone, 85 * tone, 120 * tone)
+    hair = tuple(rng.uniform(10, 80) * np.array([0.6, 0.8, 1.0]))
+
+    def at(points: np.ndarray, *, fixed: bool = False) -> np.ndarray:
+        """Map points of the head to the picture; features shift as the head turns."""
+        return centre + (np.asarray(points) + (0 if fixed else aside)) @ turn * radius
+
+    ellipse = _arc(0, 2 * np.pi, 40)
+    _polygon(canvas, at(ellipse * (0.98, 1.12) + (0, -0.12), fixed=True), hair)
+    _polygon(canvas, at(ellipse * (0.82, 1.0) + (0, 0.04), fixed=True), skin)
+
+    opening = 0.11 * (1 + 0.65 * drawn["eyes"])
+    for side in (-1, 1):
+        eye = np.array([0.34 * side, -0.12])
+        _polygon(canvas, at(ellipse * (0.17, max(opening, 0.02)) + eye), (250, 250, 250))
+        _polygon(canvas, at(ellipse * min(0.085, max(opening, 0.02)) + eye), (30, 20, 20))
+        inner = np.array([0.15 * side, -0.4 - 0.12 * drawn["brow"] - 0.13 * drawn["tilt"]])
+        outer = np.array([0.56 * side, -0.4 - 0.12 * drawn["brow"] + 0.10 * drawn["tilt"]])
+        middle = (inner + outer) / 2 - (0, 0.05)
+        _line(canvas, at([inner, middle, outer]), hair, 0.09 * radius)
+
+    nose = [(-0.02, -0.05), (-0.1, 0.26), (0.08, 0.27)]
+    _line(canvas, at(nose), dark, 0.04 * radius)
+    if drawn["sneer"] > 0.4:
+        for side in (-1, 1):
+            _line(canvas, at([(0.05 * side, 0.0), (0.17 * side, 0.08)]), dark, 0.05 * radius)
+            _line(canvas, at([(0.18 * side, 0.2), (0.42 * side, 0.48)]), dark, 0.05 * radius)
+
+    half = 0.34 * (1 + 0.35 * drawn["wide"])
+    x = np.linspace(-1, 1, 15)
+    bend = -0.17 * drawn["smile"] * (x**2 - 0.4)
+    lift = -0.16 * drawn["sneer"] * np.exp(-((x - 0.45) ** 2) / 0.08)
+    gap = np.sqrt(1 - x**2) * (0.03 + 0.19 * max(drawn["mouth"], 0.0))
+    upper = np.stack([half * x, 0.56 + bend + lift - 0.6 * gap], axis=1)
+    lower = np.stack([half * x, 0.56 + bend + gap], axis=1)
+    _polygon(canvas, at(np.concatenate([upper, lower[::-1]])), (40, 30, 70))
+    _line(canvas, at(upper), (90 * tone, 80 * tone, 190 * tone), 0.06 * radius)
+    _line(canvas, at(lower), (90 * tone, 80 * tone, 190 * tone), 0.06 * radius)
+
+
+def _arc(start: float, end: float, count: int) -> np.ndarray:
+    angles = np.linspace(start, end, count)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _blur(image: np.ndarray, face: Face) -> None:
+    """Blur the face until nothing can be read from it."""
+    part = image[int(face.y1) : int(face.y2) + 1, int(face.x1) : int(face.x2) + 1]
+    part[:] = cv2.GaussianBlur(part, (0, 0), 0.16 * face.width)
