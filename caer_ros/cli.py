@@ -18,7 +18,10 @@ class Verb(NamedTuple):
     help: str
 
 
-VERBS: dict[str, Verb] = {}
+VERBS = {
+    "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
+    "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images becomes a bag"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,3 +59,7 @@ def _overview() -> argparse.ArgumentParser:
     )
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help=argparse.SUPPRESS)
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

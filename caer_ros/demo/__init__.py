@@ -1,0 +1,1 @@
+"""`caer demo`: a video through the real node, from bag to timeline."""

@@ -1,0 +1,200 @@
+"""Send a video through the real node and show what a robot would have perceived.
+
+The video becomes a bag; one process plays it at real speed, a second is the node, and this one
+hears the emotions over DDS as a robot's behaviour code would. The exit status is 0 only if
+emotions came for at least 90 % of the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from tqdm import tqdm
+
+from caer_ros.demo.listener import DemoError, Listener
+from caer_ros.demo.material import VIDEO, fetch_material
+from caer_ros.demo.pictures import Timeline, draw_timeline, write_video
+from caer_ros.demo.processes import running
+from caer_ros.engines.paths import share_folder
+from caer_ros.msg import Emotion as EmotionMessage
+from caer_ros.msg import EmotionArray
+from caer_ros.replay.make_bag import make_bag
+from caer_ros.replay.timeline import Row, TimelineWriter
+from caer_ros.types import SECOND, Emotion, Face, Reading
+
+TOPIC = "/camera/image_raw"
+
+ENOUGH = 0.9
+"""Share of the images for which emotions must have come."""
+
+PATIENCE = 3.0
+"""Seconds to wait for the last messages once the bag has been played."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo_out"),
+        help="folder for demo_bag/, timeline.csv, timeline.png, annotated.mp4 (%(default)s)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    # end as after Ctrl-C, so that the other processes are ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    video = fetch_material() / VIDEO
+    bag = args.out / "demo_bag"
+    if bag.exists():
+        shutil.rmtree(bag)
+    frames = make_bag(video, bag, topic=TOPIC)
+    messages, status = perceive(bag.resolve(), frames)
+
+    timeline = {
+        stamp_of(message): [to_reading(emotion) for emotion in message.emotions]
+        for message in messages
+    }
+    untrained = status["trained"].startswith("no")
+    with TimelineWriter(args.out / "timeline.csv", untrained) as writer:
+        for stamp, readings in timeline.items():
+            for r in readings:
+                writer.write(
+                    Row(
+                        stamp,
+                        r.person_id,
+                        r.emotion.label,
+                        r.confidence,
+                        r.face_weight,
+                        r.context_weight,
+                    )
+                )
+    network = "{weights} on {engine} ({device}, {precision})".format_map(status)
+    if untrained:
+        network += ": UNTRAINED, its labels mean nothing"
+    draw_timeline(timeline, f"What {network} reads").savefig(args.out / "timeline.png")
+    write_video(bag, TOPIC, timeline, args.out / "annotated.mp4")
+    answered = sum(bool(readings) for readings in timeline.values())
+    print(summarize(timeline, frames, answered, network, status))
+    print(f"Look at {args.out}/timeline.png, annotated.mp4, timeline.csv and demo_bag/.")
+    if answered < ENOUGH * frames:
+        raise DemoError(
+            f"emotions came for {answered} of {frames} images, {ENOUGH:.0%} are needed"
+        )
+    return 0
+
+
+def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]]:
+    """Play the bag to a node; return the messages heard and the node's last diagnostics.
+
+    Node, player and this process are a ROS graph of their own, confined to this machine.
+
+    Raises:
+        DemoError: with the end of their logs, where node or player fail.
+    """
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    config = share_folder() / "config"
+    node_arguments = ["--ros-args", "--remap", f"image:={TOPIC}"]
+    node_arguments += ["--params-file", str(config / "caer.yaml")]
+    profile = {"FASTDDS_DEFAULT_PROFILES_FILE": str(config / "fastdds.xml")}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
+        node_log, player_log = folder / "node.log", folder / "player.log"
+        node = stack.enter_context(running("caer_ros.ros.node", node_arguments, node_log))
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        stack.callback(rclpy.try_shutdown)
+        bar = stack.enter_context(tqdm(total=frames, desc="demo", unit=" images", disable=None))
+        listener = Listener(lambda _: bar.update(), _print_change)
+        try:
+            alive = lambda: node.poll() is None  # noqa: E731
+            listener.activate_node(alive)
+            print(f"{'stamp':>8}  person  label      confidence  face  scene")
+            player = stack.enter_context(
+                running("caer_ros.cli", ["play", str(bag)], player_log, profile)
+            )
+            listener.spin_until(lambda: player.poll() is not None, alive, "hear the bag out", 600)
+            if player.returncode:
+                raise DemoError(f"the player ended with status {player.returncode}")
+            end = time.monotonic() + PATIENCE
+            while len(listener.messages) < frames and time.monotonic() < end:
+                rclpy.spin_once(listener, timeout_sec=0.1)
+            listener.status.clear()
+            listener.spin_until(lambda: bool(listener.status), alive, "report", 5.0)
+        except DemoError as error:
+            logs = [line for log in (node_log, player_log) for line in _tail(log)]
+            raise DemoError("\n".join([str(error), *logs])) from error
+        return listener.messages, listener.status
+
+
+def _tail(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-8:] if log.exists() else []
+
+
+def _print_change(message: EmotionArray, emotion: EmotionMessage) -> None:
+    tqdm.write(
+        f"{stamp_of(message) / SECOND:7.3f}s  {emotion.person_id:6}  {emotion.label:9}  "
+        f"{emotion.confidence:10.2f}  {emotion.face_weight:4.2f}  {emotion.context_weight:5.2f}"
+    )
+
+
+def stamp_of(message: EmotionArray) -> int:
+    """Return the image's stamp in ns."""
+    return int(message.header.stamp.sec) * SECOND + int(message.header.stamp.nanosec)
+
+
+def to_reading(emotion: EmotionMessage) -> Reading:
+    """Return a message as the pipeline's own type."""
+    face = emotion.face
+    return Reading(
+        person_id=emotion.person_id,
+        face=Face(
+            x1=face.x_offset,
+            y1=face.y_offset,
+            x2=face.x_offset + face.width,
+            y2=face.y_offset + face.height,
+            score=emotion.detection_score,
+        ),
+        emotion=Emotion(emotion.emotion),
+        confidence=emotion.confidence,
+        probabilities=tuple(emotion.probabilities.tolist()),
+        face_weight=emotion.face_weight,
+        context_weight=emotion.context_weight,
+        frames=emotion.frames,
+        clip_duration=emotion.clip_duration.sec * SECOND + emotion.clip_duration.nanosec,
+        since=emotion.since.sec * SECOND + emotion.since.nanosec,
+    )
+
+
+def summarize(
+    timeline: Timeline, frames: int, answered: int, network: str, status: dict[str, str]
+) -> str:
+    """Return the closing lines: frames, latency, persons, and how long each label held."""
+    period = (max(timeline) - min(timeline)) / SECOND / max(1, len(timeline) - 1)
+    held: dict[str, Counter[str]] = {}
+    for readings in timeline.values():
+        for reading in readings:
+            held.setdefault(reading.person_id, Counter())[reading.emotion.label] += 1
+    lines = [
+        network,
+        f"images    {frames} played, {status['received']} received, "
+        f"{status['processed']} processed, {status['dropped']} dropped",
+        f"answers   {len(timeline)} messages, {answered} with emotions",
+        f"latency   p50 {status['handling p50 (ms)']} ms, p95 {status['handling p95 (ms)']} ms "
+        "from image received to emotions sent",
+        f"persons   {len(held)}",
+    ]
+    for person, labels in sorted(held.items()):
+        times = ", ".join(f"{label} {n * period:.1f} s" for label, n in labels.most_common())
+        lines.append(f"{person:8}  {times}")
+    return "\n".join(lines)

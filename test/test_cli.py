@@ -1,0 +1,89 @@
+"""The `caer` command as a user meets it."""
+
+import importlib
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from caer_ros import cli
+from caer_ros.cli import VERBS, Verb, main
+from caer_ros.types import CaerError
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([name, "--help"])
+    assert exit.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: caer {name}" in text
+    assert importlib.import_module(VERBS[name].module).__doc__.splitlines()[0] in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_without_a_verb_all_are_listed(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 0
+    text = capsys.readouterr().out
+    for name, verb in VERBS.items():
+        assert f"{name} " in text
+        assert verb.help in text
+
+
+def test_an_unknown_verb_is_named_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["dmeo"])
+    assert exit.value.code == 2
+    error = capsys.readouterr().err
+    assert "dmeo" in error
+    assert "demo" in error
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Return a function that puts a verb `try` into the table, which does what it is given."""
+
+    def put(action):
+        module = ModuleType("tried")
+        module.add_arguments = lambda parser: parser.add_argument("word")
+        module.main = action
+        monkeypatch.setitem(VERBS, "try", Verb("tried", "for a test"))
+        imported = importlib.import_module
+        monkeypatch.setattr(
+            cli.importlib,
+            "import_module",
+            lambda name: module if name == "tried" else imported(name),
+        )
+
+    return put
+
+
+def test_a_verb_gets_its_arguments_and_gives_the_exit_status(verb):
+    verb(lambda arguments: len(arguments.word))
+    assert main(["try", "four"]) == 4
+
+
+def test_an_error_is_one_line_without_traceback(verb, capsys):
+    def fail(arguments):
+        raise CaerError(f"{arguments.word} is wrong, use another")
+
+    verb(fail)
+    assert main(["try", "this"]) == 2
+    assert capsys.readouterr().err == "caer: error: this is wrong, use another\n"
+
+
+def test_ctrl_c_ends_without_traceback(verb):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    verb(interrupt)
+    assert main(["try", "this"]) == 130
+
+
+def test_the_installed_command_lists_the_verbs(environment):
+    command = Path(environment) / "bin" / "caer"
+    listed = subprocess.run([command], capture_output=True, text=True, check=True)
+    assert "make-bag" in listed.stdout
