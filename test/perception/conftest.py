@@ -2,10 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
+
+from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
+from caer_ros.network.spec import NetworkSpec
+from caer_ros.perception.detector import DetectorSettings
+from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
+from caer_ros.settings import build
+from caer_ros.types import Face, Frame
+
+
+class PaintedDetector:
+    """Finds what `paint` painted: a face is where the red channel is 255, told apart by green."""
+
+    def __init__(self) -> None:
+        self.settings = DetectorSettings()
+        self.calls = 0
+        self.closed = False
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        self.calls += 1
+        faces = []
+        for mark in np.unique(image[image[..., 2] == 255][:, 1]):
+            rows, columns = np.nonzero((image[..., 2] == 255) & (image[..., 1] == mark))
+            faces.append(Face(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, 0.9))
+        return faces
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class BlueEngine(Engine):
+    """Says with how much blue the newest face is painted: emotion `blue // 32`, and keeps calls.
+
+    fail: the next calls raise. numbers: what the probabilities are multiplied with.
+    """
+
+    name, device, precision = "blue", "CPU", "f32"
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        self.spec = spec
+        self.calls: list[tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]] = []
+        self.fail = False
+        self.factor = 1.0
+        self.closed = False
+
+    def infer(
+        self,
+        faces: np.ndarray | None,
+        contexts: np.ndarray | None,
+        context_index: np.ndarray | None,
+    ) -> Prediction:
+        if self.fail:
+            raise EngineError("out of order")
+        self.calls.append((faces, contexts, context_index))
+        count = count_persons(faces, context_index)
+        emotions = np.zeros(count, int)
+        if faces is not None:
+            newest = faces[:, -1] if self.spec.is_video else faces
+            middle = self.spec.face_size // 2
+            emotions = newest[:, middle, middle, 0] // 32
+        probabilities = np.full((count, 7), 0.05, np.float32)
+        probabilities[np.arange(count), emotions] = 0.7
+        has_context = self.spec.has_context
+        weight = np.full(count, 0.25 if has_context else 0.0, np.float32)
+        attention = np.full((count, 7, 7), 1 / 49, np.float32) if has_context else None
+        return Prediction(probabilities * self.factor, 1 - weight, weight, attention)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def paint(
+    faces: Sequence[tuple[float, float, int]], size: tuple[int, int] = (640, 480), edge: int = 60
+) -> np.ndarray:
+    """A grey picture with square faces (middle x, middle y, blue)."""
+    image = np.full((size[1], size[0], 3), 90, np.uint8)
+    for mark, (x, y, blue) in enumerate(faces):
+        top, left = round(y - edge / 2), round(x - edge / 2)
+        image[max(top, 0) : top + edge, max(left, 0) : left + edge] = blue, mark, 255
+    return image
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def make_pipeline() -> Callable[..., EmotionPipeline]:
+    """A pipeline over painted pictures: `make_pipeline(spec, **{"tracker.birth": 0.5})`."""
+
+    def make(spec: NetworkSpec | None = None, **settings: object) -> EmotionPipeline:
+        values = {"tracker.birth": 0.0, **settings}
+        return EmotionPipeline(
+            build(PipelineSettings, values),
+            PaintedDetector(),
+            BlueEngine(spec or NetworkSpec()),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_frame() -> Callable[..., Frame]:
+    """A frame of painted faces: `make_frame(stamp, (x, y, blue), …)`."""
+
+    def make(
+        stamp: int,
+        *faces: tuple[float, float, int],
+        camera: str = "head",
+        size: tuple[int, int] = (640, 480),
+    ) -> Frame:
+        return Frame(camera, stamp, paint(faces, size))
+
+    return make

@@ -35,9 +35,7 @@ def test_a_crop_of_the_same_size_is_the_picture_itself(
 def test_the_crop_covers_the_box_exactly_at_every_scale(side: float) -> None:
     image = ramp(256, 256)
     x, y = 20.5, 30.25
-    crop = face_crop(image, Face(x, y, x + side, y + side), SIZE, margin=0.0).astype(
-        float
-    )
+    crop = face_crop(image, Face(x, y, x + side, y + side), SIZE, margin=0.0).astype(float)
     middles = (np.arange(SIZE) + 0.5) * side / SIZE - 0.5
     np.testing.assert_allclose(crop[40, :, 0], x + middles, atol=1.1)
     np.testing.assert_allclose(crop[:, 40, 1], y + middles, atol=1.1)
@@ -85,18 +83,14 @@ def test_any_box_gives_a_crop_of_pixels_the_image_has(
     crop = face_crop(image, Face(x, y, x + width, y + height), SIZE, margin=0.3)
     assert crop.shape == (SIZE, SIZE, 3)
     assert (crop == (10, 20, 30)).all()
-    context = context_crop(
-        shrink_scene(image, 112), [Face(x, y, x + width, y + height)], 112
-    )
+    context = context_crop(shrink_scene(image, 112), [Face(x, y, x + width, y + height)], 112)
     assert context.shape == (112, 112, 3)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (2, 3), (3000, 2)])
 def test_pictures_of_any_shape_are_served(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
-    assert (
-        face_crop(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77
-    ).all()
+    assert (face_crop(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77).all()
     assert (context_crop(shrink_scene(image, 112), [], 112) == 77).all()
 
 

@@ -45,9 +45,7 @@ def blue_is_a_face(tmp_path: Path) -> Path:
     size, kinds = 320, {"cls": 1, "obj": 1, "bbox": 4}
     nodes = [
         helper.make_node("Gather", ["input", "channel"], ["blue"], axis=1),
-        helper.make_node(
-            "AveragePool", ["blue"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]
-        ),
+        helper.make_node("AveragePool", ["blue"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
         helper.make_node("Div", ["cells", "white"], ["bright"]),
         helper.make_node("Reshape", ["bright", "column"], ["cls_8"]),
     ]
@@ -61,9 +59,7 @@ def blue_is_a_face(tmp_path: Path) -> Path:
         for kind, channels in kinds.items():
             name = f"{kind}_{stride}"
             shape = (1, (size // stride) ** 2, channels)
-            outputs.append(
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            )
+            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
             if name != "cls_8":
                 values = np.ones(shape, np.float32) * (kind != "cls")
                 if kind == "bbox":
@@ -75,15 +71,10 @@ def blue_is_a_face(tmp_path: Path) -> Path:
         "yunet",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, size, size))],
         outputs,
-        [
-            onnx.numpy_helper.from_array(value, name)
-            for name, value in constants.items()
-        ],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     path = tmp_path / "yunet.onnx"
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
-    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
@@ -101,12 +92,8 @@ def test_blazeface_boxes_are_offsets_from_their_anchor() -> None:
     logits = np.full((1, 896, 1), -100, np.float32)
     regressors[0, 518, :4] = 3, -2, 40, 60
     logits[0, 518] = 0.1
-    boxes, scores = decode_blazeface(
-        {"regressors": regressors, "classificators": logits}, 0.5
-    )
-    np.testing.assert_allclose(
-        boxes, [[48 + 3 - 20, 16 - 2 - 30, 48 + 3 + 20, 16 - 2 + 30]]
-    )
+    boxes, scores = decode_blazeface({"regressors": regressors, "classificators": logits}, 0.5)
+    np.testing.assert_allclose(boxes, [[48 + 3 - 20, 16 - 2 - 30, 48 + 3 + 20, 16 - 2 + 30]])
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-0.1)), rtol=1e-6)
 
 
@@ -211,9 +198,7 @@ def test_a_file_that_is_no_model_is_an_error_that_names_it(tmp_path: Path) -> No
 
 def test_a_model_of_another_kind_is_told_by_its_outputs() -> None:
     path = find_blazeface().with_name("face_landmark.tflite")
-    with pytest.raises(
-        DetectorError, match="expected those of BlazeFace back or YuNet"
-    ):
+    with pytest.raises(DetectorError, match="expected those of BlazeFace back or YuNet"):
         FaceDetector(DetectorSettings(model=str(path)))
 
 
@@ -245,18 +230,14 @@ def test_what_is_no_bgr_image_is_refused_with_its_shape(
 def test_yunet_boxes_come_back_to_where_they_were_in_the_image(
     blue_is_a_face: Path, size: tuple[int, int]
 ) -> None:
-    detector = FaceDetector(
-        DetectorSettings(model=str(blue_is_a_face), min_size=1, min_score=0.8)
-    )
+    detector = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1, min_score=0.8))
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
     # the longer edge becomes 320 input pixels; the square holds at least four whole cells
     scale = max(size) / 320
     x, y = width * 0.6, height * 0.3
     edge = 24 * scale
-    cv2.rectangle(
-        image, (round(x), round(y)), (round(x + edge), round(y + edge)), (255, 0, 0), -1
-    )
+    cv2.rectangle(image, (round(x), round(y)), (round(x + edge), round(y + edge)), (255, 0, 0), -1)
     image[..., 2] = 255  # red must not matter
     faces = detector.detect(image)
     assert faces
@@ -278,12 +259,8 @@ def test_faces_below_the_least_size_are_left_out(blue_is_a_face: Path) -> None:
 def test_yunet_finds_the_very_cell(blue_is_a_face: Path) -> None:
     image = np.zeros((320, 320, 3), np.uint8)
     image[160:168, 80:88, 0] = 255
-    (face,) = FaceDetector(
-        DetectorSettings(model=str(blue_is_a_face), min_size=1)
-    ).detect(image)
-    assert (face.x1, face.y1, face.x2, face.y2) == pytest.approx(
-        (76, 152, 92, 176), abs=1e-4
-    )
+    (face,) = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1)).detect(image)
+    assert (face.x1, face.y1, face.x2, face.y2) == pytest.approx((76, 152, 92, 176), abs=1e-4)
     assert face.score == pytest.approx(1.0)
 
 
@@ -293,9 +270,7 @@ def test_many_faces_are_all_found_largest_first_and_always_in_the_same_order(
     image = np.zeros((320, 320, 3), np.uint8)
     for row in range(6):
         for column in range(10):
-            image[
-                16 + 48 * row : 24 + 48 * row, 16 + 32 * column : 24 + 32 * column, 0
-            ] = 255
+            image[16 + 48 * row : 24 + 48 * row, 16 + 32 * column : 24 + 32 * column, 0] = 255
     detector = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1))
     faces = detector.detect(image)
     assert len(faces) == 60

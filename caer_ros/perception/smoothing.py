@@ -1,0 +1,66 @@
+"""Probabilities over time, and a label that does not flicker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caer_ros.settings import setting
+from caer_ros.types import SECOND, Emotion
+
+
+@dataclass(frozen=True)
+class SmoothingSettings:
+    """How calm probabilities and label are; both in seconds, whatever the camera's rate."""
+
+    time_constant: float = setting(
+        0.3,
+        "seconds in which the probabilities make 63 % of a change; 0 passes them on as they are",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+    )
+    hold: float = setting(
+        0.3,
+        "seconds for which another emotion has to be the most probable before the label changes",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+    )
+
+
+class EmotionSmoother:
+    """The smoothed emotion of one person.
+
+    probabilities: float64 (7,), summing to 1. emotion: the label. since: stamp from which it has
+    held.
+    """
+
+    def __init__(self, probabilities: np.ndarray, stamp: int) -> None:
+        """Start with the first reading as it is."""
+        self.probabilities = _normalised(probabilities)
+        self.emotion = Emotion(int(self.probabilities.argmax()))
+        self.since = stamp
+        self._stamp = stamp
+        self._rival = self.emotion
+        self._rival_since = stamp
+
+    def update(self, probabilities: np.ndarray, stamp: int, settings: SmoothingSettings) -> None:
+        """Take in the network's probabilities (7,) for `stamp`; stamps must not fall."""
+        seconds = (stamp - self._stamp) / SECOND
+        self._stamp = stamp
+        # exact for an input that holds between stamps, so the rate does not matter
+        keep = np.exp(-seconds / settings.time_constant) if settings.time_constant else 0.0
+        change = _normalised(probabilities) - self.probabilities
+        self.probabilities = _normalised(self.probabilities + (1.0 - keep) * change)
+        rival = Emotion(int(self.probabilities.argmax()))
+        if rival != self._rival:
+            self._rival, self._rival_since = rival, stamp
+        if rival != self.emotion and stamp - self._rival_since >= settings.hold * SECOND:
+            self.emotion, self.since = rival, stamp
+
+
+def _normalised(probabilities: np.ndarray) -> np.ndarray:
+    values = np.asarray(probabilities, np.float64)
+    return values / values.sum()

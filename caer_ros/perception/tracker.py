@@ -1,0 +1,203 @@
+"""Faces of successive images become persons (SORT, Bewley et al. 2016, by stamps).
+
+Everything is in seconds, not in images, so that a person is the same at 5 Hz, at 60 Hz and with
+dropped images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from caer_ros.perception.detector import iou
+from caer_ros.settings import setting
+from caer_ros.types import SECOND, Face, Person
+
+MIN_IOU = 0.3
+"""A face that overlaps a predicted box by less is not the same for that reason alone (SORT)."""
+
+# In units of the face: edges, edges a second, edges^2 a second^3.
+MEASUREMENT_DEVIATION = 0.05
+INITIAL_SPEED_DEVIATION = 2.0
+ACCELERATION_DENSITY = 10.0
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """When a face becomes a person, and when the person is gone."""
+
+    birth: float = setting(
+        0.1,
+        "seconds for which every detection has to find a face before it is a person",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
+    death: float = setting(
+        1.0,
+        "seconds after which a person whose face is not found is gone; one who comes back later "
+        "gets a new id",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+    )
+    max_speed: float = setting(
+        8.0,
+        "how fast a face may move against its prediction and still be the same, in face widths a "
+        "second",
+        minimum=0.0,
+        maximum=100.0,
+        live=True,
+    )
+    max_persons: int = setting(
+        16,
+        "persons followed per camera; further faces wait until one is gone, the largest first",
+        minimum=1,
+        maximum=256,
+        live=True,
+    )
+
+
+@dataclass
+class _Track:
+    """A face that is followed; it is a person once it has a number.
+
+    mean: (4, 2), centre x, centre y, width and height in pixels, each with its change a second.
+    covariance: (2, 2) of value and change in units of the face, the same for all four.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    born: int
+    seen: int
+    score: float
+    number: int | None = None
+
+    def predict(self, seconds: float) -> None:
+        """Move at constant velocity; two steps give what one of their sum gives."""
+        step = np.array([[1.0, seconds], [0.0, 1.0]])
+        noise = ACCELERATION_DENSITY * np.array(
+            [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
+        )
+        self.mean = self.mean @ step.T
+        self.mean[2:, 0] = np.maximum(self.mean[2:, 0], 1.0)
+        self.covariance = step @ self.covariance @ step.T + noise
+
+    def correct(self, face: Face, stamp: int) -> None:
+        """Take in the face found at `stamp`, for which the track has been predicted."""
+        gain = self.covariance[:, 0] / (self.covariance[0, 0] + MEASUREMENT_DEVIATION**2)
+        innovation = _measure(face) - self.mean[:, 0]
+        self.mean = self.mean + np.outer(innovation, gain)
+        self.covariance = self.covariance - np.outer(gain, self.covariance[0])
+        self.seen = stamp
+        self.score = face.score
+
+    def box(self) -> tuple[float, float, float, float]:
+        x, y, width, height = self.mean[:, 0].tolist()
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+class PersonTracker:
+    """Follows the faces of one camera."""
+
+    def __init__(self, settings: TrackerSettings, numbers: Iterator[int]) -> None:
+        """Start with nobody; `numbers`, shared by all cameras, makes the ids."""
+        self.settings = settings
+        self._numbers = numbers
+        self._tracks: list[_Track] = []
+        # of no account before there are tracks
+        self._stamp = self._detected = 0
+
+    def update(self, faces: Sequence[Face], stamp: int) -> list[Person]:
+        """Return the persons at `stamp`, at which the detector found `faces`.
+
+        Stamps must not fall. Persons come in the order of their ids; one whose face was not found
+        is at its predicted place.
+        """
+        self._advance(stamp)
+        pairs = self._match(faces, stamp)
+        for t, f in pairs:
+            self._tracks[t].correct(faces[f], stamp)
+        # a face on trial that is missed once was none
+        self._tracks = [t for t in self._tracks if t.number is not None or t.seen == stamp]
+        matched = {f for _, f in pairs}
+        self._tracks += [_start(face, stamp) for f, face in enumerate(faces) if f not in matched]
+        self._name(stamp)
+        self._detected = stamp
+        return self._persons(stamp)
+
+    def predict(self, stamp: int) -> list[Person]:
+        """Return the persons at `stamp`, at which the detector did not run."""
+        self._advance(stamp)
+        return self._persons(stamp)
+
+    def _advance(self, stamp: int) -> None:
+        death = self.settings.death * SECOND
+        self._tracks = [t for t in self._tracks if stamp - t.seen <= death]
+        for track in self._tracks:
+            track.predict((stamp - self._stamp) / SECOND)
+        self._stamp = stamp
+
+    def _match(self, faces: Sequence[Face], stamp: int) -> list[tuple[int, int]]:
+        """Pair tracks with faces: first those that overlap, then the nearest within reach.
+
+        In one assignment a stranger near a lost person could take the place of a neighbour who is
+        found; in two, overlap always goes first.
+        """
+        if not self._tracks or not faces:
+            return []
+        predicted = np.array([track.box() for track in self._tracks])
+        found = np.array([(face.x1, face.y1, face.x2, face.y2) for face in faces])
+        overlap = iou(predicted, found)
+        pairs = _assign(1.0 - overlap, overlap >= MIN_IOU, limit=1.0)
+
+        centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (predicted, found)]
+        sizes = [(boxes[:, 2:] - boxes[:, :2]).mean(axis=1) for boxes in (predicted, found)]
+        distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
+        distance /= np.maximum(sizes[0], 1.0)[:, None]
+        growth = np.maximum(sizes[1], 1.0)[None] / np.maximum(sizes[0], 1.0)[:, None]
+        reach = 0.5 + self.settings.max_speed * (stamp - self._detected) / SECOND
+        near = distance <= reach
+        near &= (growth > 0.5) & (growth < 2.0)
+        for t, f in pairs:
+            near[t] = near[:, f] = False
+        return pairs + _assign(distance, near, limit=reach)
+
+    def _name(self, stamp: int) -> None:
+        """Make persons of the faces that have been followed long enough."""
+        count = sum(track.number is not None for track in self._tracks)
+        for track in self._tracks:
+            if count >= self.settings.max_persons:
+                break
+            if track.number is None and stamp - track.born >= self.settings.birth * SECOND:
+                track.number = next(self._numbers)
+                count += 1
+
+    def _persons(self, stamp: int) -> list[Person]:
+        named = sorted((t.number, t) for t in self._tracks if t.number is not None)
+        return [
+            Person(f"p{number:04d}", Face(*track.box(), track.score), stamp, track.seen == stamp)
+            for number, track in named
+        ]
+
+
+def _start(face: Face, stamp: int) -> _Track:
+    mean = np.stack([_measure(face), np.zeros(4)], axis=1)
+    covariance = np.diag([MEASUREMENT_DEVIATION**2, INITIAL_SPEED_DEVIATION**2])
+    return _Track(mean, covariance, stamp, stamp, face.score)
+
+
+def _measure(face: Face) -> np.ndarray:
+    return np.array([(face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2, face.width, face.height])
+
+
+def _assign(cost: np.ndarray, allowed: np.ndarray, limit: float) -> list[tuple[int, int]]:
+    """Return the allowed pairs (row, column) of the assignment with the least total cost.
+
+    A row or column left over costs `limit`, so that a good pair is not given up for two bad ones.
+    """
+    rows, columns = linear_sum_assignment(np.where(allowed, cost, limit))
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if allowed[r, c]]

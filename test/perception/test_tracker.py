@@ -1,0 +1,202 @@
+"""Ids that stay, by stamps; birth, death, prediction, assignment."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _start
+from caer_ros.types import SECOND, Face, Person
+
+Path = Callable[[float], tuple[float, float]]
+
+
+def square(x: float, y: float, size: float = 60.0) -> Face:
+    """A face whose middle is at (x, y)."""
+    return Face(x - size / 2, y - size / 2, x + size / 2, y + size / 2, 0.9)
+
+
+def tracker(**settings: float) -> PersonTracker:
+    return PersonTracker(TrackerSettings(**settings), itertools.count(1))
+
+
+def follow(
+    paths: list[Path], rate: float, seconds: float, tracker: PersonTracker
+) -> list[list[Person]]:
+    """Let faces move along `paths` (seconds to pixels) and track them."""
+    return [
+        tracker.update([square(*path(k / rate)) for path in paths], round(k / rate * SECOND))
+        for k in range(int(seconds * rate) + 1)
+    ]
+
+
+def middle(person: Person) -> tuple[float, float]:
+    return (person.face.x1 + person.face.x2) / 2, (person.face.y1 + person.face.y2) / 2
+
+
+@pytest.mark.parametrize("rate", [5, 10, 15, 24, 30, 60])
+def test_a_walking_person_keeps_one_id_at_any_rate(rate: float) -> None:
+    # 1.4 m/s past the camera: nine widths of a 0.15 m face a second
+    seen = follow([lambda t: (100 + 560 * t, 200)], rate, 3, tracker())
+    ids = {person.person_id for persons in seen for person in persons}
+    assert ids == {"p0001"}
+    assert len(seen[-1]) == 1
+
+
+@pytest.mark.parametrize("rate", [10, 30])
+def test_two_who_pass_each_other_keep_their_ids(rate: float) -> None:
+    seen = follow(
+        [lambda t: (100 + 200 * t, 200), lambda t: (500 - 200 * t, 230)], rate, 2, tracker()
+    )
+    first, last = seen[rate // 2], seen[-1]
+    assert [p.person_id for p in first] == [p.person_id for p in last] == ["p0001", "p0002"]
+    assert middle(first[0])[0] < middle(first[1])[0]
+    assert middle(last[0])[0] > middle(last[1])[0]
+
+
+def test_a_face_is_a_person_after_the_birth_time_only() -> None:
+    seen = follow([lambda t: (100, 100)], 20, 0.5, tracker(birth=0.2))
+    assert [len(persons) for persons in seen] == [0] * 4 + [1] * 7
+
+
+def test_without_a_birth_time_the_first_image_has_persons() -> None:
+    assert [p.person_id for p in tracker(birth=0.0).update([square(50, 50)], 0)] == ["p0001"]
+
+
+def test_a_face_missed_on_trial_starts_over() -> None:
+    track = tracker(birth=0.2)
+    for k, faces in enumerate(
+        [[square(9, 9)], [square(9, 9)], [], [square(9, 9)], [square(9, 9)]]
+    ):
+        assert track.update(faces, k * SECOND // 10) == []
+
+
+def test_a_person_whose_face_is_not_found_goes_on_as_predicted_and_dies_by_time() -> None:
+    track = tracker(death=0.5)
+    seen = follow([lambda t: (100 + 100 * t, 100)], 20, 1, track)
+    assert seen[-1][0].detected
+    for k in range(1, 11):
+        (person,) = track.update([], SECOND + k * SECOND // 20)
+        assert not person.detected
+        assert person.person_id == "p0001"
+        assert middle(person)[0] == pytest.approx(200 + 5 * k, abs=3)
+    assert track.update([], SECOND + 11 * SECOND // 20) == []
+
+
+def test_who_comes_back_in_time_has_the_same_id_and_later_a_new_one() -> None:
+    track = tracker(birth=0.0, death=1.0)
+    track.update([square(100, 100)], 0)
+    assert [p.person_id for p in track.update([square(110, 100)], SECOND)] == ["p0001"]
+    assert [p.person_id for p in track.update([square(110, 100)], 3 * SECOND)] == ["p0002"]
+
+
+def test_an_hour_later_everybody_is_gone() -> None:
+    track = tracker(birth=0.0)
+    track.update([square(100, 100)], 0)
+    assert track.predict(3600 * SECOND) == []
+    assert track.update([], 3600 * SECOND) == []
+
+
+def test_between_detections_boxes_move_on() -> None:
+    track = tracker()
+    follow([lambda t: (100 + 300 * t, 100 - 60 * t)], 30, 1, track)
+    (person,) = track.predict(SECOND + SECOND // 10)
+    assert not person.detected
+    assert middle(person) == pytest.approx((430, 34), abs=2)
+
+
+def test_a_newcomer_beside_a_lost_person_does_not_shift_the_one_who_is_found() -> None:
+    track = tracker(birth=0.0)
+    track.update([square(100, 100), square(200, 100)], 0)
+    # the left one is hidden, and somebody appears to the right of the other
+    persons = track.update([square(202, 100), square(300, 100)], SECOND // 10)
+    places = {p.person_id: middle(p)[0] for p in persons if p.detected}
+    assert places == {"p0002": pytest.approx(202, abs=2), "p0003": pytest.approx(300)}
+
+
+def test_a_jump_beyond_reach_or_to_another_size_is_another_person() -> None:
+    track = tracker(birth=0.0)
+    track.update([square(100, 100)], 0)
+    persons = track.update([square(400, 100)], SECOND // 30)
+    assert [p.person_id for p in persons if p.detected] == ["p0002"]
+    persons = track.update([square(110, 100, size=250)], SECOND // 10)
+    assert [p.person_id for p in persons if p.detected] == ["p0003"]
+
+
+def test_no_more_persons_than_allowed_and_a_free_place_is_taken() -> None:
+    track = tracker(birth=0.0, death=0.1, max_persons=2)
+    crowd = [square(100 * k, 100) for k in range(1, 61)]
+    assert [p.person_id for p in track.update(crowd, 0)] == ["p0001", "p0002"]
+    for k in range(1, 4):
+        persons = track.update(crowd[1:], k * SECOND // 15)
+    assert [p.person_id for p in persons] == ["p0002", "p0003"]
+    assert middle(persons[1])[0] == pytest.approx(300, abs=1)
+
+
+def test_cameras_share_one_counter() -> None:
+    numbers = itertools.count(1)
+    left, right = (PersonTracker(TrackerSettings(birth=0.0), numbers) for _ in range(2))
+    assert left.update([square(50, 50)], 0)[0].person_id == "p0001"
+    assert right.update([square(50, 50)], 0)[0].person_id == "p0002"
+
+
+def test_more_than_9999_persons_stay_in_order() -> None:
+    track = PersonTracker(TrackerSettings(birth=0.0), itertools.count(9999))
+    persons = track.update([square(100, 100), square(300, 100)], 0)
+    assert [p.person_id for p in persons] == ["p9999", "p10000"]
+
+
+@given(st.floats(0.001, 1), st.floats(0.001, 1))
+def test_predicting_in_two_steps_is_predicting_in_one(first: float, second: float) -> None:
+    one, two = _start(square(100, 100), 0), _start(square(100, 100), 0)
+    for track in (one, two):
+        track.mean[:2, 1] = 30, -20
+    one.predict(first + second)
+    two.predict(first)
+    two.predict(second)
+    np.testing.assert_allclose(one.mean, two.mean, rtol=1e-9)
+    np.testing.assert_allclose(one.covariance, two.covariance, rtol=1e-9)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(
+                st.tuples(st.floats(-200, 900), st.floats(-200, 700), st.floats(1, 400)),
+                max_size=6,
+            ),
+            st.integers(0, 2 * SECOND),
+            st.booleans(),
+        ),
+        max_size=15,
+    )
+)
+def test_whatever_is_found_ids_are_unique_bounded_and_never_come_back(
+    images: list[tuple[list[tuple[float, float, float]], int, bool]],
+) -> None:
+    settings = TrackerSettings(birth=0.05, max_persons=4)
+    track = PersonTracker(settings, itertools.count(1))
+    gone: set[str] = set()
+    before: set[str] = set()
+    stamp = 0
+    for faces, step, detect in images:
+        stamp += step
+        boxes = [square(*face) for face in faces]
+        persons = track.update(boxes, stamp) if detect else track.predict(stamp)
+        ids = [p.person_id for p in persons]
+        assert len(set(ids)) == len(ids) <= settings.max_persons
+        assert ids == sorted(ids)
+        assert not gone & set(ids)
+        for person in persons:
+            assert person.stamp == stamp
+            assert person.face.width >= 0.99
+            assert np.isfinite([person.face.x1, person.face.y2]).all()
+            # nobody detected who was not among the faces
+            assert detect or not person.detected or step == 0
+        gone |= before - set(ids)
+        before = set(ids)
