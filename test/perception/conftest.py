@@ -25,10 +25,12 @@ class PaintedDetector:
 
     def detect(self, image: np.ndarray) -> list[Face]:
         self.calls += 1
+        rows, columns = np.nonzero(image[..., 2] == 255)
+        marks = image[rows, columns, 1]
         faces = []
-        for mark in np.unique(image[image[..., 2] == 255][:, 1]):
-            rows, columns = np.nonzero((image[..., 2] == 255) & (image[..., 1] == mark))
-            faces.append(Face(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, 0.9))
+        for mark in np.unique(marks):
+            y, x = rows[marks == mark], columns[marks == mark]
+            faces.append(Face(float(x.min()), float(y.min()), x.max() + 1.0, y.max() + 1.0, 0.9))
         return faces
 
     def close(self) -> None:
