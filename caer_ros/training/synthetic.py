@@ -14,6 +14,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from caer_ros.training.datasets.dataset import DataSet
 from caer_ros.training.examples import Example, one_hot
@@ -84,10 +85,10 @@ def draw_scene(seed: int, index: int) -> Scene:
     """Draw scene number `index` of the series `seed`; even ones have the label in the face."""
     rng = np.random.default_rng((seed, index))
     in_face = index % 2 == 0
-    shown = Emotion(rng.integers(len(Emotion)))
+    shown = Emotion(int(rng.integers(len(Emotion))))
     label = shown
     if in_face:
-        label = Emotion(rng.choice([e for e in Emotion if e not in (Emotion.NEUTRAL, shown)]))
+        label = Emotion(int(rng.choice([e for e in Emotion if e not in (Emotion.NEUTRAL, shown)])))
     radius = rng.uniform(30, 38)
     size = rng.uniform(11, 14)
     head = rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50))
@@ -203,7 +204,7 @@ def _draw_distractor(
     canvas: np.ndarray, rng: np.random.Generator, centre: np.ndarray, radius: float
 ) -> None:
     """Draw a square or a cross in the colour of any class."""
-    colour = COLOURS[Emotion(rng.integers(len(Emotion)))]
+    colour = COLOURS[Emotion(int(rng.integers(len(Emotion))))]
     turn = _rotation(rng.uniform(0, np.pi / 2))
     if rng.random() < 0.5:
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.75 * radius
@@ -233,7 +234,7 @@ def _draw_head(
     dark = (70 * tone, 85 * tone, 120 * tone)
     hair = tuple(rng.uniform(10, 80) * np.array([0.6, 0.8, 1.0]))
 
-    def at(points: np.ndarray, *, fixed: bool = False) -> np.ndarray:
+    def at(points: ArrayLike, *, fixed: bool = False) -> np.ndarray:
         """Map points of the head to the picture; features shift as the head turns."""
         return centre + (np.asarray(points) + (0 if fixed else aside)) @ turn * radius
 

@@ -28,6 +28,7 @@ from caer_ros.training.datasets.dataset import DataSet
 from caer_ros.training.datasets.files import LabelledFile
 from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError, Example, one_hot
+from caer_ros.types import Face
 
 __all__ = ["LAYOUTS", "SPLITS", "DataSet", "own_splits", "read"]
 
@@ -123,11 +124,12 @@ def _examples(files: Sequence[LabelledFile], source: str, split: str, faces: boo
     several_faces = 0
     finder = FaceFinder()
     for file in tqdm(files, desc=f"reading {source}", unit="file", leave=False, disable=None):
-        boxes = None
+        boxes: tuple[Face, ...] | None = None
         try:
-            if faces or file.box:
-                frames = finder.count_frames(file.path)
-                boxes = None if faces else (file.box,) * frames
+            if faces:
+                finder.count_frames(file.path)
+            elif file.box:
+                boxes = (file.box,) * finder.count_frames(file.path)
             else:
                 found = finder.find(file.path)
                 boxes = main_face(found)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from caer_ros.network.spec import CLASSES
 from caer_ros.training.examples import Example
 from caer_ros.types import Emotion
 
@@ -33,7 +34,7 @@ class DataSet:
         """How many examples have each class as their label."""
         labels = [int(example.label) for example in self.examples]
         found = np.bincount(labels, minlength=len(Emotion))
-        return {emotion.name.capitalize(): int(found[emotion]) for emotion in Emotion}
+        return dict(zip(CLASSES, found.tolist(), strict=True))
 
     def report(self) -> dict[str, Any]:
         """Return the account for a JSON report; what was skipped is named."""

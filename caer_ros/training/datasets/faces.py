@@ -98,13 +98,11 @@ def main_face(found: Sequence[Sequence[Face]]) -> tuple[Face, ...] | None:
             if nearest is not None and iou(nearest, last) > 0:
                 known[index] = last = nearest
     at = sorted(known)
-    corners = [
-        np.interp(range(len(found)), at, [getattr(known[i], name) for i in at])
-        for name in ("x1", "y1", "x2", "y2")
-    ]
+    corners = np.array([(face.x1, face.y1, face.x2, face.y2) for _, face in sorted(known.items())])
+    x1, y1, x2, y2 = (np.interp(range(len(found)), at, column) for column in corners.T)
     return tuple(
-        known.get(index) or Face(*map(float, box), score=0.0)
-        for index, box in enumerate(zip(*corners, strict=True))
+        known.get(i) or Face(float(x1[i]), float(y1[i]), float(x2[i]), float(y2[i]), score=0.0)
+        for i in range(len(found))
     )
 
 
