@@ -20,6 +20,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
+    "play": Verb("caer_ros.ros.player", "the images of a bag on their topics again"),
     "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images becomes a bag"),
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
     "inflate": Verb("caer_ros.network.inflate", "a CAER-Net-S becomes an initial video CAER-Net"),

@@ -136,6 +136,25 @@ class EmotionPipeline:
         """
         return cls(settings, FaceDetector(settings.detector), load_engine(settings.engine))
 
+    def warm_up(self) -> None:
+        """Run detector and network once on nothing, so that the first image does not wait.
+
+        Raises:
+            CaerError: where one of them fails.
+        """
+        spec = self.engine.spec
+        clip = (1, spec.clip_length) if spec.is_video else (1,)
+        self.detector.detect(np.zeros((480, 640, 3), np.uint8))
+        self.engine.infer(
+            np.zeros((*clip, spec.face_size, spec.face_size, 3), np.uint8)
+            if spec.has_face
+            else None,
+            np.zeros((*clip, spec.context_size, spec.context_size, 3), np.uint8)
+            if spec.has_context
+            else None,
+            np.zeros(1, np.int64) if spec.has_context else None,
+        )
+
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Read the persons in the newest frame of each camera, all of them in one batch.
 

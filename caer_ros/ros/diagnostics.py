@@ -1,0 +1,199 @@
+"""What happened to the images: counted, logged at most every few seconds, and published."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from caer_ros.types import SECOND, FrameResult
+
+LOG_PERIOD = 5.0
+"""Seconds between two log lines of one cause and camera."""
+
+SILENCE = 3.0
+"""Seconds without an image after which a camera is reported as stale."""
+
+WINDOW = 512
+"""Processed images that the latency percentiles look back on."""
+
+
+@dataclass
+class _Counts:
+    received: int = 0
+    processed: int = 0
+    dropped: int = 0
+    resets: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: _Counts) -> _Counts:
+        return _Counts(
+            self.received + other.received,
+            self.processed + other.processed,
+            self.dropped + other.dropped,
+            self.resets + other.resets,
+            self.errors + other.errors,
+        )
+
+    def copy(self) -> _Counts:
+        return self + _Counts()
+
+    def values(self, before: _Counts, elapsed: float) -> dict[str, Any]:
+        """Return what the diagnostics show; rates are of the `elapsed` seconds since `before`."""
+        return {
+            "input rate (Hz)": f"{(self.received - before.received) / elapsed:.1f}",
+            "processed rate (Hz)": f"{(self.processed - before.processed) / elapsed:.1f}",
+            "received": self.received,
+            "processed": self.processed,
+            "dropped": self.dropped,
+            "stamp resets": self.resets,
+            "errors": self.errors.total(),
+            **{f"errors: {cause}": count for cause, count in sorted(self.errors.items())},
+        }
+
+
+@dataclass
+class _Camera:
+    counts: _Counts = field(default_factory=_Counts)
+    reported: _Counts = field(default_factory=_Counts)
+    heard: float = field(default_factory=time.monotonic)
+    answered: bool = False
+    stamp: int = 0
+    frame_id: str | None = None
+    persons: int = 0
+    last_error: str = ""
+
+
+class Statistics:
+    """Counts of every camera, shared by the callbacks, the worker and the diagnostics timer."""
+
+    def __init__(self, cameras: Iterable[str], logger: Any) -> None:
+        self._lock = threading.Lock()
+        self._logger = logger
+        self._cameras = {camera: _Camera() for camera in cameras}
+        self._latencies: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._logged: dict[tuple[str, str], float] = {}
+        self._held_back: Counter[tuple[str, str]] = Counter()
+        self._reported_at = time.monotonic()
+
+    def listening(self) -> None:
+        """Start to wait for images: silence counts from now on."""
+        with self._lock:
+            for camera in self._cameras.values():
+                camera.heard = time.monotonic()
+
+    def received(self, name: str, overwritten: bool) -> None:
+        """Count an image that came in, and the one it took the place of."""
+        with self._lock:
+            camera = self._cameras[name]
+            camera.counts.received += 1
+            camera.counts.dropped += overwritten
+            camera.heard = time.monotonic()
+
+    def processed(self, result: FrameResult, latency: float, handling: float) -> None:
+        """Count an answered image; seconds from its stamp and from its arrival to the answer."""
+        with self._lock:
+            camera = self._cameras[result.camera]
+            camera.counts.processed += 1
+            camera.counts.resets += result.reset
+            camera.answered = True
+            camera.stamp = result.stamp
+            camera.persons = len(result.readings)
+            self._latencies.append((latency, handling))
+
+    def failed(self, name: str, cause: str, text: str) -> None:
+        """Count an error; log it unless this cause was logged just now."""
+        with self._lock:
+            camera = self._cameras[name]
+            camera.counts.errors[cause] += 1
+            camera.last_error = text
+            key, now = (name, cause), time.monotonic()
+            if now - self._logged.get(key, -LOG_PERIOD) < LOG_PERIOD:
+                self._held_back[key] += 1
+                return
+            self._logged[key] = now
+            more = self._held_back.pop(key, 0)
+        self._logger.error(f"{name}: {text}" + (f" ({more} more since the last)" if more else ""))
+
+    def frame_id_shared_with(self, name: str, frame_id: str) -> str | None:
+        """Note a camera's frame_id; when it is new, return another camera that has the same."""
+        with self._lock:
+            if self._cameras[name].frame_id == frame_id:
+                return None
+            self._cameras[name].frame_id = frame_id
+            return next(
+                (o for o, c in self._cameras.items() if o != name and c.frame_id == frame_id), None
+            )
+
+    def report(self, clock: int) -> tuple[dict[str, Any], list[DiagnosticStatus]]:
+        """Return what all cameras have in common as values, and the status of each.
+
+        Rates are of the time since the last report. clock: the node's time in ns.
+        """
+        with self._lock:
+            now = time.monotonic()
+            elapsed = max(now - self._reported_at, 1e-3)
+            self._reported_at = now
+            statuses, total, before = [], _Counts(), _Counts()
+            ages, last_errors = [], []
+            for name, camera in self._cameras.items():
+                age = (clock - camera.stamp) / SECOND if camera.answered else math.nan
+                statuses.append(_camera_status(name, camera, elapsed, now - camera.heard, age))
+                total, before = total + camera.counts, before + camera.reported
+                camera.reported = camera.counts.copy()
+                ages.append(age)
+                if camera.last_error:
+                    last_errors.append(f"{name}: {camera.last_error}")
+            latencies, handling = zip(*self._latencies or [(math.nan, math.nan)], strict=True)
+        p50, p95 = np.percentile(latencies, (50, 95)) * 1e3
+        handling_p50, handling_p95 = np.percentile(handling, (50, 95)) * 1e3
+        return {
+            **total.values(before, elapsed),
+            "age of last image (s)": f"{np.fmin.reduce(ages, initial=math.nan):.3f}",
+            "latency p50 (ms)": f"{p50:.1f}",
+            "latency p95 (ms)": f"{p95:.1f}",
+            "handling p50 (ms)": f"{handling_p50:.1f}",
+            "handling p95 (ms)": f"{handling_p95:.1f}",
+            "persons": sum(camera.persons for camera in self._cameras.values()),
+            "last error": "; ".join(last_errors),
+        }, statuses
+
+
+def _camera_status(
+    name: str, camera: _Camera, elapsed: float, silence: float, age: float
+) -> DiagnosticStatus:
+    answered = camera.counts.processed - camera.reported.processed
+    errors = camera.counts.errors.total() - camera.reported.errors.total()
+    if silence > SILENCE:
+        level = DiagnosticStatus.STALE
+        message = f"no image for {silence:.0f} s: is {name} published, with a QoS that fits?"
+    elif errors:
+        level = DiagnosticStatus.WARN if answered else DiagnosticStatus.ERROR
+        message = camera.last_error
+    else:
+        level, message = DiagnosticStatus.OK, f"{answered / elapsed:.1f} images/s answered"
+    values = {
+        **camera.counts.values(camera.reported, elapsed),
+        "age of last image (s)": f"{age:.3f}",
+        "frame_id": camera.frame_id or "",
+        "persons": camera.persons,
+        "last error": camera.last_error,
+    }
+    return to_status(name, level, message, values)
+
+
+def to_status(name: str, level: bytes, message: str, values: dict[str, Any]) -> DiagnosticStatus:
+    """Return a status; `name` is what it is about, its node's name goes before it."""
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )

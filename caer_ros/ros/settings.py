@@ -1,0 +1,27 @@
+"""Settings of the node: those of the pipeline and a few of its own. No rclpy is needed here, so
+that replay reads the node's parameter file on a machine without ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caer_ros.perception.pipeline import PipelineSettings
+from caer_ros.settings import setting
+
+
+@dataclass(frozen=True)
+class NodeSettings(PipelineSettings):
+    """What `config/caer.yaml` holds."""
+
+    image_topics: list[str] = setting(
+        ["image"], "Camera topics, one or several; relative names can be remapped"
+    )
+    image_transport: str = setting(
+        "raw",
+        "raw reads sensor_msgs/Image; compressed reads sensor_msgs/CompressedImage (JPEG, PNG) "
+        "from <topic>/compressed",
+        choices=("raw", "compressed"),
+    )
+    diagnostics_period: float = setting(
+        1.0, "Seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
+    )

@@ -1,0 +1,168 @@
+"""The thread that turns the cameras' newest messages into results."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from caer_ros.images import ImageError, decode, to_bgr
+from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
+from caer_ros.ros.diagnostics import Statistics
+from caer_ros.ros.mailbox import Mailbox
+from caer_ros.ros.serialized import read_compressed_image, read_image
+from caer_ros.types import SECOND, Frame, FrameResult
+
+AHEAD = 10 * SECOND
+"""How far a stamp may be ahead of the node's clock without being called wrong."""
+
+Publish = Callable[[FrameResult, str, np.ndarray], None]
+"""Gets a result, its image's frame_id and the image."""
+
+
+class Worker:
+    """Takes the newest image of every camera through the pipeline, in one batch, in one thread."""
+
+    def __init__(
+        self,
+        pipeline: EmotionPipeline,
+        compressed: bool,
+        publish: Publish,
+        statistics: Statistics,
+        now: Callable[[], int],
+    ) -> None:
+        self._pipeline = pipeline
+        self._read = _read_compressed if compressed else _read_raw
+        self._publish = publish
+        self._statistics = statistics
+        self._now = now
+        self._lock = threading.Lock()  # held while the pipeline works
+        self._stamps: dict[str, int] = {}
+        self._mailbox: Mailbox[tuple[bytes, float]] = Mailbox()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._mailbox = Mailbox()
+        self._thread = threading.Thread(target=self._run, name="caer_worker", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the images at work, drop those that wait, end the thread, forget all persons."""
+        if self._thread is None:
+            return
+        self._mailbox.close()
+        self._thread.join()
+        self._thread = None
+        self.reset()
+
+    def put(self, camera: str, serialized: bytes) -> None:
+        """Leave a camera's serialized message, in place of an older one not yet taken."""
+        overwritten = self._mailbox.put(camera, (serialized, time.monotonic()))
+        self._statistics.received(camera, overwritten)
+
+    def update(self, settings: PipelineSettings) -> None:
+        """Let live settings take effect from the next image on."""
+        with self._lock:
+            self._pipeline.update(settings)
+
+    def reset(self) -> None:
+        """Forget all persons."""
+        with self._lock:
+            self._pipeline.reset()
+            self._stamps.clear()
+
+    def _run(self) -> None:
+        while arrivals := self._mailbox.take():
+            with self._lock:
+                self._process(arrivals)
+
+    def _process(self, arrivals: dict[str, tuple[bytes, float]]) -> None:
+        frames, frame_ids = [], {}
+        for camera, (serialized, _) in arrivals.items():
+            try:
+                stamp, frame_ids[camera], image = self._read(serialized)
+                self._check_stamp(camera, stamp)
+            except ImageError as error:
+                self._statistics.failed(camera, error.cause, str(error))
+            else:
+                self._check_frame_id(camera, frame_ids[camera])
+                frames.append(Frame(camera, stamp, image))
+        if not frames:
+            return
+        try:
+            results = self._pipeline.process(frames)
+            for frame, result in zip(frames, results, strict=True):
+                self._publish(result, frame_ids[frame.camera], frame.image)
+                self._count(result, arrivals[frame.camera][1])
+        # whatever broke, the next image may go well
+        except Exception as error:
+            for frame in frames:
+                text = f"{type(error).__name__}: {error}"
+                self._statistics.failed(frame.camera, "processing", text)
+
+    def _check_stamp(self, camera: str, stamp: int) -> None:
+        """Refuse a stamp that says nothing; call one ahead of the clock wrong, but believe it."""
+        if stamp == 0:
+            raise ImageError("stamp zero", "image stamp is 0: its driver must stamp it")
+        if stamp == self._stamps.get(camera):
+            raise ImageError(
+                "stamp repeated", f"image stamp {seconds(stamp)} is that of the image before"
+            )
+        now = self._now()
+        # the clock is 0 while simulated time has not begun
+        if now and stamp - now > AHEAD:
+            self._statistics.failed(
+                camera,
+                "stamp ahead",
+                f"image stamp {seconds(stamp)} is {seconds(stamp - now)} s ahead of the node's "
+                "clock: does use_sim_time fit, are the computers' clocks the same?",
+            )
+
+    def _check_frame_id(self, camera: str, frame_id: str) -> None:
+        other = self._statistics.frame_id_shared_with(camera, frame_id)
+        if other:
+            self._statistics.failed(
+                camera,
+                "frame_id shared",
+                f"frame_id {frame_id!r} is that of {other} too: who reads the emotions cannot "
+                "tell these cameras apart",
+            )
+
+    def _count(self, result: FrameResult, arrived: float) -> None:
+        camera, now = result.camera, self._now()
+        before = self._stamps.get(camera, 0)
+        self._stamps[camera] = result.stamp
+        latency = (now - result.stamp) / SECOND if now else math.nan
+        self._statistics.processed(result, latency, time.monotonic() - arrived)
+        if result.reset:
+            self._statistics.failed(
+                camera,
+                "stamp jumped back",
+                f"image stamp jumped back from {seconds(before)} to {seconds(result.stamp)}: "
+                "its persons are forgotten",
+            )
+
+
+def seconds(nanoseconds: int) -> str:
+    """Return `12.345678901` for a stamp or a duration in ns."""
+    sign = "-" if nanoseconds < 0 else ""
+    whole, rest = divmod(abs(nanoseconds), SECOND)
+    return f"{sign}{whole}.{rest:09d}"
+
+
+def _read_raw(serialized: bytes) -> tuple[int, str, np.ndarray]:
+    message = read_image(serialized)
+    return message.stamp, message.frame_id, to_bgr(message)
+
+
+def _read_compressed(serialized: bytes) -> tuple[int, str, np.ndarray]:
+    message = read_compressed_image(serialized)
+    return message.stamp, message.frame_id, decode(message)
