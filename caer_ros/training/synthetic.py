@@ -106,7 +106,7 @@ def draw_scene(seed: int, index: int) -> Scene:
     face = _box(head + (0, 0.1 * radius), 0.8 * radius)
     if not in_face and rng.random() < 0.5:
         _blur(image, face)
-    noisy = image * rng.uniform(0.8, 1.1) + rng.normal(0, 4, image.shape)
+    noisy = image * rng.uniform(0.8, 1.1) + 4 * rng.standard_normal(image.shape, np.float32)
     return Scene(noisy.clip(0, 255).astype(np.uint8), face, _box(target, size), label, in_face)
 
 
@@ -165,12 +165,10 @@ def _free_place(
     """
     margin = (0.2 * WIDTH, 0.15 * HEIGHT)
     tries = rng.uniform(margin, (WIDTH - margin[0], HEIGHT - margin[1]), (50, 2))
-    gaps = [
-        min(np.linalg.norm(place - other) - reach - radius for other, reach in taken)
-        for place in tries
-    ]
-    fits = np.flatnonzero(np.array(gaps) > 0)
-    place = tries[fits[0] if len(fits) else int(np.argmax(gaps))]
+    others, reaches = (np.array(column) for column in zip(*taken, strict=True))
+    gaps = (np.linalg.norm(tries[:, None] - others, axis=2) - reaches).min(axis=1) - radius
+    fits = np.flatnonzero(gaps > 0)
+    place = tries[fits[0] if len(fits) else gaps.argmax()]
     taken.append((place, radius))
     return place
 

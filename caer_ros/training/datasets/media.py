@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from caer_ros.perception.clips import SampleClock
 from caer_ros.training.examples import DataError
+from caer_ros.types import SECOND
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 VIDEOS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v"})
-
-SAMPLE_RATE = 10
-"""Frames a second taken from a video (Lee et al., ICCV 2019, section 5.1)."""
 
 
 def read_frames(path: Path) -> list[np.ndarray]:
@@ -35,7 +35,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_video(path: Path) -> list[np.ndarray]:
-    """Return the frames of a video at 10 Hz by its frame rate; a slower video gives every frame.
+    """Return the frames of a video at 10 Hz, picked as the node picks a camera's images.
 
     A video cut short gives the frames it has.
     """
@@ -44,15 +44,15 @@ def read_video(path: Path) -> list[np.ndarray]:
         rate = capture.get(cv2.CAP_PROP_FPS)
         if not capture.isOpened() or not math.isfinite(rate) or rate <= 0:
             raise DataError(f"{path} cannot be read as a video")
+        clock = SampleClock()
         frames: list[np.ndarray] = []
-        index = 0
-        while capture.grab():
-            # half a frame of tolerance, so that 29.97 Hz does not lose a sample now and then
-            if (index + 0.5) / rate >= len(frames) / SAMPLE_RATE:
+        for index in itertools.count():
+            if not capture.grab():
+                break
+            if clock.tick(round(index * SECOND / rate)):
                 decoded, frame = capture.retrieve()
                 if decoded:
                     frames.append(frame)
-            index += 1
     finally:
         capture.release()
     if not frames:
