@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import ceil, floor
 
 import numpy as np
 
@@ -61,6 +62,12 @@ class Face:
     @property
     def height(self) -> float:
         return self.y2 - self.y1
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return the corners of the pixels that the box touches, clipped to an image's size."""
+        x1, x2 = (min(max(x, 0), width) for x in (floor(self.x1), ceil(self.x2)))
+        y1, y2 = (min(max(y, 0), height) for y in (floor(self.y1), ceil(self.y2)))
+        return x1, y1, x2, y2
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES
-from caer_ros.types import SECOND
+from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 TOPIC = "/camera/image_raw"
+START = 1_000 * SECOND
 
 
 def _numbered(index: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -91,3 +92,28 @@ def record(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return _record
+
+
+@pytest.fixture
+def frame() -> Callable[..., FrameResult]:
+    """Return a function that makes a result of persons and their emotions at a time in s."""
+
+    def _frame(time: float, camera: str = "camera", **persons: Emotion) -> FrameResult:
+        readings = tuple(
+            Reading(
+                person_id=person,
+                face=Face(10, 20, 30, 50, 0.9),
+                emotion=emotion,
+                confidence=0.7,
+                probabilities=tuple(0.7 if e == emotion else 0.05 for e in Emotion),
+                face_weight=0.75,
+                context_weight=0.25,
+                frames=1,
+                clip_duration=0,
+                since=0,
+            )
+            for person, emotion in sorted(persons.items())
+        )
+        return FrameResult(camera, START + round(time * SECOND), 640, 480, readings)
+
+    return _frame
