@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import yaml
 import zstandard
@@ -76,6 +77,36 @@ class RecordedImage:
         return (decode if self.type == COMPRESSED_IMAGE else to_bgr)(self.message)
 
 
+def image_to_cdr(
+    image: np.ndarray, stamp: int, frame_id: str, *, jpeg: bool = False
+) -> tuple[str, memoryview]:
+    """Return type and bytes of a message of a uint8 BGR image of shape (height, width, 3)."""
+    types = TYPES.types
+    time = types["builtin_interfaces/msg/Time"](*divmod(stamp, SECOND))
+    header = types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
+    message: Any
+    if jpeg:
+        kind = COMPRESSED_IMAGE
+        message = types[kind](
+            header=header,
+            format="bgr8; jpeg compressed bgr8",  # as image_transport writes it
+            data=cv2.imencode(".jpg", image)[1].reshape(-1),
+        )
+    else:
+        kind = IMAGE
+        height, width, _ = image.shape
+        message = types[kind](
+            header=header,
+            height=height,
+            width=width,
+            encoding="bgr8",
+            is_bigendian=0,
+            step=width * 3,
+            data=image.reshape(-1),
+        )
+    return kind, TYPES.serialize_cdr(message, kind)
+
+
 class _Connection(Protocol):
     """What the readers of rosbags and `_TruncatedMcap` say of one recorded topic."""
 
@@ -103,7 +134,8 @@ class Bag:
     without metadata.yaml), single `.mcap` and `.db3` files, and ROS 1 `.bag` files. Of a damaged
     file it reads what is whole.
 
-    topics: what is in it, by name. warnings: what was found amiss, growing while it is read.
+    topics: what is in it, by name. warnings: what was found amiss, growing while it is read;
+    lost: how many image messages could not be parsed.
 
     Raises:
         BagError: where nothing of it can be read.
@@ -112,6 +144,7 @@ class Bag:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
+        self.lost = 0
         self._ros1 = self.path.suffix == ".bag"
         self._stack = ExitStack()
         with ExitStack() as undo:
@@ -184,8 +217,10 @@ class Bag:
                 try:
                     yield self._image(connection, time, raw)
                 except (SerdeError, zstandard.ZstdError) as error:
-                    where = f"message at {time} ns on {connection.topic}"
-                    self.warnings.append(f"{where} is lost: {error}")
+                    if not self.lost:
+                        where = f"message at {time} ns on {connection.topic}"
+                        self.warnings.append(f"{where} is lost, the first one: {error}")
+                    self.lost += 1
 
     def _image(self, connection: _Connection, time: int, raw: bytes) -> RecordedImage:
         cdr: bytes | memoryview = raw

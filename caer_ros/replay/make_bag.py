@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES, BagError, natural, new_bag
+from caer_ros.replay.bag import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    TYPES,
+    BagError,
+    image_to_cdr,
+    natural,
+    new_bag,
+)
 from caer_ros.types import SECOND
 
 START = SECOND
@@ -44,32 +52,12 @@ def make_bag(
         total = _length(source)
         for offset, image in tqdm(images, "make-bag", total, unit=" images", disable=None):
             stamp = START + offset
-            message = _message(image, stamp, frame_id, jpeg)
-            writer.write(connection, stamp, TYPES.serialize_cdr(message, kind))
+            _, cdr = image_to_cdr(image, stamp, frame_id, jpeg=jpeg)
+            writer.write(connection, stamp, cdr)
             count += 1
         if not count:
             raise BagError(f"{source} has no image that can be read")
     return count
-
-
-def _message(image: np.ndarray, stamp: int, frame_id: str, jpeg: bool) -> object:
-    types = TYPES.types
-    time = types["builtin_interfaces/msg/Time"](sec=stamp // SECOND, nanosec=stamp % SECOND)
-    header = types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
-    if jpeg:
-        data = cv2.imencode(".jpg", image)[1]
-        form = "bgr8; jpeg compressed bgr8"  # as image_transport writes it
-        return types[COMPRESSED_IMAGE](header=header, format=form, data=data.reshape(-1))
-    height, width, _ = image.shape
-    return types[IMAGE](
-        header=header,
-        height=height,
-        width=width,
-        encoding="bgr8",
-        is_bigendian=0,
-        step=width * 3,
-        data=image.reshape(-1),
-    )
 
 
 def _video(path: Path, rate: float | None) -> Iterator[tuple[int, np.ndarray]]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES
+from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES, image_to_cdr
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 TOPIC = "/camera/image_raw"
@@ -22,36 +20,10 @@ def _numbered(index: int, width: int = 64, height: int = 48) -> np.ndarray:
     return np.full((height, width, 3), index, np.uint8)
 
 
-def _image_message(image: np.ndarray, stamp: int, jpeg: bool = False) -> Any:
-    types = TYPES.types
-    header = types["std_msgs/msg/Header"](
-        stamp=types["builtin_interfaces/msg/Time"](sec=stamp // SECOND, nanosec=stamp % SECOND),
-        frame_id="camera",
-    )
-    if jpeg:
-        data = cv2.imencode(".jpg", image)[1].reshape(-1)
-        return types[COMPRESSED_IMAGE](header=header, format="jpeg", data=data)
-    return types[IMAGE](
-        header=header,
-        height=image.shape[0],
-        width=image.shape[1],
-        encoding="bgr8",
-        is_bigendian=0,
-        step=image.shape[1] * 3,
-        data=image.reshape(-1),
-    )
-
-
 @pytest.fixture
 def numbered() -> Callable[..., np.ndarray]:
     """Return a function that makes an image whose grey value is a number."""
     return _numbered
-
-
-@pytest.fixture
-def image_message() -> Callable[..., Any]:
-    """Return a function that makes a (compressed) image message of an image and a stamp."""
-    return _image_message
 
 
 @pytest.fixture
@@ -87,8 +59,8 @@ def record(tmp_path: Path) -> Callable[..., Path]:
                 for topic, connection in connections.items():
                     if i < len(images[topic]):
                         stamp = start + i * SECOND // 10
-                        message = _image_message(images[topic][i], stamp, jpeg=jpeg)
-                        writer.write(connection, stamp, TYPES.serialize_cdr(message, kind))
+                        _, cdr = image_to_cdr(images[topic][i], stamp, "camera", jpeg=jpeg)
+                        writer.write(connection, stamp, cdr)
         return path
 
     return _record

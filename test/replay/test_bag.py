@@ -12,7 +12,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
 from caer_ros.images import ImageError
-from caer_ros.replay.bag import IMAGE, TYPES, Bag, BagError, new_bag
+from caer_ros.replay.bag import IMAGE, TYPES, Bag, BagError, image_to_cdr, new_bag
 from caer_ros.types import SECOND
 
 TOPIC = "/camera/image_raw"
@@ -225,8 +225,9 @@ def test_a_missing_file_of_a_split_bag_is_named_and_the_others_read(record):
     assert "gone.mcap" in warnings[0] and "does not exist" in warnings[0]
 
 
-def test_an_image_that_is_no_picture_is_an_image_error(tmp_path, numbered, image_message):
-    broken = image_message(numbered(1), SECOND)
+def test_an_image_that_is_no_picture_is_an_image_error(tmp_path, numbered):
+    _, cdr = image_to_cdr(numbered(1), SECOND, "camera")
+    broken = TYPES.deserialize_cdr(cdr, IMAGE)
     broken.step = 3
     path = tmp_path / "broken"
     with new_bag(path) as writer:
@@ -238,22 +239,23 @@ def test_an_image_that_is_no_picture_is_an_image_error(tmp_path, numbered, image
             message.to_bgr()
 
 
-def test_a_message_that_cannot_be_parsed_is_passed_over(tmp_path, numbered, image_message):
-    good = TYPES.serialize_cdr(image_message(numbered(5), SECOND), IMAGE)
+def test_messages_that_cannot_be_parsed_are_counted_and_passed_over(tmp_path, numbered):
+    _, good = image_to_cdr(numbered(5), SECOND, "camera")
     with new_bag(tmp_path / "b") as writer:
         connection = writer.add_connection(TOPIC, IMAGE, typestore=TYPES)
         writer.write(connection, 1, good[:40])
         writer.write(connection, 2, good)
-    read, warnings = values(tmp_path / "b")
-    assert read == [5]
-    assert f"message at 1 ns on {TOPIC} is lost" in warnings[0]
+        writer.write(connection, 3, good[:30])
+    with Bag(tmp_path / "b") as bag:
+        (message,) = bag.images([TOPIC])
+        assert (message.time, bag.lost) == (2, 2)
+        assert f"message at 1 ns on {TOPIC} is lost, the first one" in bag.warnings[0]
 
 
-def test_a_bag_appears_only_when_it_is_whole(tmp_path, numbered, image_message):
+def test_a_bag_appears_only_when_it_is_whole(tmp_path, numbered):
     with pytest.raises(RuntimeError), new_bag(tmp_path / "new") as writer:
         connection = writer.add_connection(TOPIC, IMAGE, typestore=TYPES)
-        message = image_message(numbered(5), SECOND)
-        writer.write(connection, 1, TYPES.serialize_cdr(message, IMAGE))
+        writer.write(connection, 1, image_to_cdr(numbered(5), SECOND, "camera")[1])
         assert not (tmp_path / "new").exists()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
