@@ -61,4 +61,5 @@ setup(
     packages=[],  # CMake installs them
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
+    entry_points={"pytest11": ["caer_replay = caer_ros.replay.pytest_plugin"]},
 )

@@ -25,6 +25,7 @@ VERBS = {
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
     "inflate": Verb("caer_ros.network.inflate", "a CAER-Net-S becomes an initial video CAER-Net"),
     "export": Verb("caer_ros.network.export", "weights as ONNX, to run without torch"),
+    "replay": Verb("caer_ros.replay.run", "a bag becomes a bag of emotions, a timeline, a report"),
 }
 
 

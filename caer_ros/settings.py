@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+
+import yaml
 
 from caer_ros.types import CaerError
 
@@ -133,3 +136,30 @@ def _build(cls: type[S], values: Mapping[str, Any], prefix: str) -> S:
         elif name in values:
             arguments[field.name] = values[name]
     return cls(**arguments)
+
+
+def read_parameters(path: Path, node: str = "caer") -> dict[str, Any]:
+    """Return by dotted name what a ROS parameter file sets for `node`, in whatever namespace.
+
+    Left out is what rclpy itself declares: `use_sim_time` and QoS overrides.
+
+    Raises:
+        SettingError: where the file cannot be read or is no parameter file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not YAML: {error}") from error
+    values: dict[str, Any] = {}
+    found = False
+    for name, value in flatten(content if isinstance(content, Mapping) else {}).items():
+        owner, _, parameter = name.partition(".ros__parameters.")
+        found = found or bool(parameter)
+        if parameter and owner.replace(".", "/").rsplit("/", 1)[-1] in ("*", "**", node):
+            values[parameter] = value
+    if not found:
+        raise SettingError(f"{path} has no ros__parameters; config/caer.yaml shows the form")
+    rclpys = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+    return {name: value for name, value in values.items() if not name.startswith(rclpys)}

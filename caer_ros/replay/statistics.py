@@ -1,9 +1,13 @@
-"""Counts over a whole bag in memory that does not grow with its length."""
+"""Counts over a whole bag, in memory that does not grow with its length."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from caer_ros.types import LABELS, SECOND, FrameResult
 
 
 class Latencies:
@@ -26,3 +30,86 @@ class Latencies:
             if rank <= 0:
                 return tenths / 10
         return math.nan
+
+
+@dataclass
+class _Person:
+    first: int
+    last: int
+    emotion: int
+    changes: int = 0
+    standing: Counter[int] = field(default_factory=Counter)
+
+
+class Tally:
+    """What happened to the frames, and who was seen for how long with which label.
+
+    A label stands until its camera's next frame.
+    """
+
+    def __init__(self) -> None:
+        self.processed = 0
+        self.dropped = 0
+        self.resets = 0
+        self.failed: Counter[str] = Counter()
+        self.latencies = Latencies()
+        self._steps: Counter[str] = Counter()
+        self._persons: dict[str, _Person] = {}
+        self._before: dict[str, FrameResult] = {}
+
+    def answer(self, result: FrameResult, latency: float) -> None:
+        """Take in the answer to a frame and the seconds it took."""
+        self.processed += 1
+        self.resets += result.reset
+        self.latencies.add(latency)
+        self._steps.update(result.seconds)
+        before = self._before.get(result.camera, result)
+        elapsed = max(0, result.stamp - before.stamp)
+        for reading in before.readings:
+            self._persons[reading.person_id].standing[reading.emotion] += elapsed
+        for reading in result.readings:
+            person = self._persons.setdefault(
+                reading.person_id, _Person(result.stamp, result.stamp, reading.emotion)
+            )
+            person.last = result.stamp
+            person.changes += person.emotion != reading.emotion
+            person.emotion = reading.emotion
+        self._before[result.camera] = result
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything as plain values: times in seconds, latencies and steps in ms."""
+        total: Counter[int] = Counter()
+        for person in self._persons.values():
+            total.update(person.standing)
+        percentiles = (50, 95, 99, 100) if self.latencies else ()
+        return {
+            "images": {
+                "processed": self.processed,
+                "dropped": self.dropped,
+                "failed": dict(sorted(self.failed.items())),
+                "stamp_resets": self.resets,
+            },
+            "latency_ms": {f"p{p}": self.latencies.percentile(p) for p in percentiles},
+            "steps_ms": {
+                step: round(1e3 * seconds / self.processed, 3)
+                for step, seconds in self._steps.items()
+            },
+            "label_seconds": _by_label(total),
+            "persons": {
+                name: {
+                    "first": _seconds(person.first),
+                    "last": _seconds(person.last),
+                    "label_changes": person.changes,
+                    "label_seconds": _by_label(person.standing),
+                }
+                for name, person in self._persons.items()
+            },
+        }
+
+
+def _by_label(standing: Counter[int]) -> dict[str, float]:
+    return {LABELS[e]: _seconds(standing[e]) for e in sorted(standing) if standing[e]}
+
+
+def _seconds(nanoseconds: int) -> float:
+    return nanoseconds / SECOND

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from caer_ros.demo.material import VIDEO
 from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES, image_to_cdr
+from caer_ros.replay.job import Job, replay
+from caer_ros.replay.make_bag import make_bag
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 TOPIC = "/camera/image_raw"
@@ -89,3 +93,24 @@ def frame() -> Callable[..., FrameResult]:
         return FrameResult(camera, START + round(time * SECOND), 640, 480, readings)
 
     return _frame
+
+
+@pytest.fixture(scope="session")
+def people(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bag of the demo video's first two seconds, one person, JPEG images."""
+    folder = tmp_path_factory.mktemp("frames")
+    video = cv2.VideoCapture(str(material / VIDEO))
+    for i in range(48):
+        cv2.imwrite(str(folder / f"{i}.png"), video.read()[1])
+    path = tmp_path_factory.mktemp("people") / "people"
+    make_bag(folder, path, rate=24, jpeg=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def replayed(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the results of a replay of `people`, judged by two expectations."""
+    out = tmp_path_factory.mktemp("replayed") / "out"
+    expectations = "- {seen: at least 50 %}\n- {name: alone, persons: at most 0}\n"
+    replay(Job(people, out, expectations=expectations, source="people.yaml"), False)
+    return out

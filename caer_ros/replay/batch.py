@@ -1,0 +1,163 @@
+"""Many bags: one job each, by processes on this machine or by Ray on several."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from caer_ros.replay.bag import natural
+from caer_ros.replay.job import Job, ReplayError, replay
+from caer_ros.types import CaerError
+
+_STORAGE = (".mcap", ".db3", ".zstd")
+_SLOWEST = 5
+
+
+def find_bags(path: Path) -> list[Path]:
+    """Return the bags in a folder, in natural order; none where it is itself a bag, or a file."""
+    if not path.is_dir() or _is_bag(path):
+        return []
+    content = sorted(path.iterdir(), key=natural)
+    return [entry for entry in content if entry.suffix == ".bag" or _is_bag(entry)]
+
+
+def _is_bag(path: Path) -> bool:
+    return path.is_dir() and any(
+        entry.name == "metadata.yaml" or entry.suffix in _STORAGE for entry in path.iterdir()
+    )
+
+
+def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dict[str, Any]]:
+    """Run jobs and return their summaries, in their order.
+
+    What an earlier run has done completely is not done again. A bag that cannot be run gets
+    `{"bag": …, "error": …}` and does not stop the others; nor does Ctrl-C lose what is done.
+
+    Raises:
+        ReplayError: where `ray`, the address of a cluster, is given and cannot be used.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    answers = _on_ray(jobs, ray) if ray else _on_processes(jobs, processes)
+    bar = tqdm(answers, "bags", len(jobs), unit=" bags")
+    for index, summary in bar:
+        found[index] = summary
+    stopped = "stopped before it was begun"
+    return [
+        found.get(index, {"bag": str(job.bag), "error": stopped}) for index, job in enumerate(jobs)
+    ]
+
+
+def _attempt(job: Job) -> dict[str, Any]:
+    try:
+        return job.done() or replay(job, show_progress=False)
+    except CaerError as error:
+        return {"bag": str(job.bag), "error": str(error)}
+    # a bag that breaks the program must not stop the others
+    except Exception as error:
+        return {"bag": str(job.bag), "error": f"{type(error).__name__}: {error}"}
+
+
+def _on_processes(jobs: Sequence[Job], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    # a fresh interpreter each: forked threads of OpenVINO and OpenCV hang
+    context = get_context("spawn")
+    turn = context.Value("i", 0)
+    processes = min(processes, len(jobs))
+    with ProcessPoolExecutor(processes, context, _settle, (turn, processes)) as pool:
+        futures = {pool.submit(_attempt, job): index for index, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _answer(future, jobs[futures[future]])
+        except KeyboardInterrupt:
+            # the workers were interrupted too and finish what they have begun
+            pool.shutdown(cancel_futures=True)
+            for future, index in futures.items():
+                if not future.cancelled():
+                    yield index, _answer(future, jobs[index])
+
+
+def _answer(future: Future[dict[str, Any]], job: Job) -> dict[str, Any]:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return {"bag": str(job.bag), "error": f"{job.bag}: its process died; out of memory?"}
+
+
+def _settle(turn: Any, processes: int) -> None:
+    """Give a worker its share of the cores, which the engines then keep to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between jobs
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    with turn.get_lock():
+        index = turn.value
+        turn.value += 1
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[index % len(cores) :: processes])
+
+
+def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        import ray
+    except ImportError as error:
+        raise ReplayError("--ray needs Ray: pip install ray") from error
+    try:
+        ray.init(address, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ReplayError(f"no Ray cluster answers at {address}: {error}") from error
+    try:
+        attempt = ray.remote(num_cpus=1)(_attempt)
+        indices = {attempt.remote(job): index for index, job in enumerate(jobs)}
+        waiting = list(indices)
+        while waiting:
+            (done,), waiting = ray.wait(waiting)
+            yield indices[done], ray.get(done)
+    finally:
+        ray.shutdown()
+
+
+def sum_up(summaries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what all bags have in common.
+
+    `label_minutes_per_hour`: minutes that a person showed a label, for an hour of recording.
+    """
+    run, errors = [], {}
+    for summary in summaries:
+        if "error" in summary:
+            errors[summary["bag"]] = summary["error"]
+        else:
+            run.append(summary)
+    seconds: Counter[str] = Counter()
+    for summary in run:
+        seconds.update(summary["label_seconds"])
+    hours = sum(summary["duration"] for summary in run) / 3600
+    slowest = sorted(run, key=lambda summary: summary["times_real_time"])
+    return {
+        "bags": len(run) + len(errors),
+        "hours": round(hours, 4),
+        "persons": sum(len(summary["persons"]) for summary in run),
+        "label_minutes_per_hour": {
+            label: round(value / 60 / hours, 2)
+            for label, value in sorted(seconds.items())
+            if hours
+        },
+        "errors": errors,
+        "incomplete": [summary["bag"] for summary in run if not summary["complete"]],
+        "failed_expectations": [
+            {"bag": summary["bag"], **verdict}
+            for summary in run
+            for verdict in summary["expectations"]
+            if not verdict["held"]
+        ],
+        "slowest": [
+            {key: summary[key] for key in ("bag", "times_real_time", "latency_ms")}
+            for summary in slowest[:_SLOWEST]
+        ],
+    }

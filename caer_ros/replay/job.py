@@ -1,0 +1,342 @@
+"""The unit of work: one bag under one config becomes one folder of results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rosbags.rosbag2 import StoragePlugin, Writer
+from tqdm import tqdm
+
+from caer_ros.drawing import draw_readings
+from caer_ros.engines.paths import resolve_weights, share_folder
+from caer_ros.images import ImageError
+from caer_ros.perception.pipeline import EmotionPipeline
+from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, Bag, RecordedImage, image_to_cdr
+from caer_ros.replay.emotions import add_emotions, to_cdr
+from caer_ros.replay.expectations import Expectations, junit
+from caer_ros.replay.report import Recorder, write_report
+from caer_ros.replay.statistics import Tally
+from caer_ros.replay.timeline import TimelineWriter, rows
+from caer_ros.ros.settings import NodeSettings
+from caer_ros.settings import flatten
+from caer_ros.types import SECOND, CaerError, Frame, FrameResult
+
+EMOTIONS = "/caer/emotions"
+ANNOTATED = "/caer/debug_image/compressed"
+SUMMARY = "summary.json"
+
+_EDGE = 2**20
+"""Bytes at either end of a file that tell whether it is the same as before."""
+
+
+class ReplayError(CaerError):
+    """A replay that cannot be run, or whose results cannot be written."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is replayed how; the same job gives the same results on any machine.
+
+    topics: image topics to read, empty for those of the settings or, if the bag has none of
+        them, all. expectations: the text of a file of them, `source` its name.
+    """
+
+    bag: Path
+    out: Path
+    settings: NodeSettings = field(default_factory=NodeSettings)
+    topics: tuple[str, ...] = ()
+    realtime: bool = False
+    with_images: bool = False
+    expectations: str = ""
+    source: str = ""
+
+    def key(self) -> str:
+        """Return a hash of all that the results depend on, the bag's content included."""
+        digest = hashlib.sha256(json.dumps(asdict(self) | {"out": ""}, default=str).encode())
+        digest.update(_version().encode())
+        digest.update(resolve_weights(self.settings.engine.weights).read_bytes())
+        files = sorted(self.bag.iterdir()) if self.bag.is_dir() else [self.bag]
+        for file in files:
+            with file.open("rb") as content:
+                size = file.stat().st_size
+                digest.update(f"{file.name} {size}".encode() + content.read(_EDGE))
+                content.seek(max(0, size - _EDGE))
+                digest.update(content.read(_EDGE))
+        return digest.hexdigest()
+
+    def done(self) -> dict[str, Any] | None:
+        """Return the summary of a complete earlier run that would come out the same."""
+        try:
+            summary = json.loads((self.out / SUMMARY).read_text(encoding="utf-8"))
+            if summary["complete"] and summary["key"] == self.key():
+                return dict(summary)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
+
+
+def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
+    """Run `job` and return its summary, which is also in `job.out`; that appears once whole.
+
+    Ctrl-C ends the run after the frame at work; what came before is kept, marked not complete.
+
+    Raises:
+        CaerError: where the bag, the settings or the folder are no good.
+    """
+    expectations = Expectations(job.expectations, job.source) if job.expectations else None
+    with ExitStack() as stack:
+        bag = stack.enter_context(Bag(job.bag))
+        topics = _choose_topics(bag, job)
+        folder = stack.enter_context(_result_folder(job.out))
+        pipeline = EmotionPipeline.from_settings(job.settings)
+        stack.callback(pipeline.close)
+        run = _Run(job, folder, pipeline, expectations)
+        images = bag.images(topics)
+        paced = _in_real_time(images, run.drop) if job.realtime else _at_once(images)
+        total = sum(bag.topics[topic].count for topic in topics)
+        bar = tqdm(total=total, desc=job.bag.name, unit=" images", disable=not show_progress)
+        began = time.monotonic()
+        with run, bar, _stop_on_interrupt() as stopped:
+            for batch in paced:
+                run.process(batch)
+                bar.update(run.taken - bar.n)
+                if stopped():
+                    break
+        return run.conclude(bag, topics, time.monotonic() - began, complete=not stopped())
+
+
+class _Run:
+    """The pipeline between an open bag and the files that are written, for one job."""
+
+    def __init__(
+        self,
+        job: Job,
+        folder: Path,
+        pipeline: EmotionPipeline,
+        expectations: Expectations | None,
+    ) -> None:
+        self.taken = 0
+        self._job = job
+        self._folder = folder
+        self._pipeline = pipeline
+        self._expectations = expectations
+        self._tally = Tally()
+        self._recorder = Recorder(job.with_images)
+        self._stamps: dict[str, int] = {}
+        self._warnings: list[str] = []
+        self._files = ExitStack()
+
+    def __enter__(self) -> None:
+        plugin = StoragePlugin.MCAP
+        # format 8 is what all distributions read
+        writer = Writer(self._folder / "bag", version=8, storage_plugin=plugin)
+        self._bag = self._files.enter_context(writer)
+        self._emotions = add_emotions(self._bag, EMOTIONS)
+        if self._job.with_images:
+            self._images = self._bag.add_connection(ANNOTATED, COMPRESSED_IMAGE, typestore=TYPES)
+        untrained = not self._pipeline.engine.spec.trained
+        timeline = TimelineWriter(self._folder / "timeline.csv", untrained)
+        self._timeline = self._files.enter_context(timeline)
+
+    def __exit__(self, *exception: Any) -> None:
+        self._files.__exit__(*exception)
+
+    def process(self, batch: list[tuple[RecordedImage, float]]) -> None:
+        """Take images, each with the moment its latency counts from, through the pipeline."""
+        self.taken += len(batch)
+        images, frames = [], []
+        for image, since in batch:
+            try:
+                self._check_stamp(image)
+                frames.append(Frame(image.topic, image.stamp, image.to_bgr()))
+            except ImageError as error:
+                if not self._tally.failed[error.cause]:
+                    self._warnings.append(f"{image.topic} at {image.time} ns: {error}")
+                self._tally.failed[error.cause] += 1
+            else:
+                images.append((image, since))
+        results = self._pipeline.process(frames) if frames else []
+        now = time.monotonic()
+        for (image, since), frame, result in zip(images, frames, results, strict=True):
+            self._stamps[image.topic] = image.stamp
+            self._write(image, frame, result, now - since)
+
+    def drop(self, image: RecordedImage) -> None:
+        """Pass over an image because a newer one of its camera has come."""
+        self.taken += 1
+        self._tally.dropped += 1
+        if self._expectations:
+            self._expectations.drop(image.stamp)
+
+    def _check_stamp(self, image: RecordedImage) -> None:
+        """Refuse what the node refuses."""
+        if image.stamp == 0:
+            raise ImageError("stamp zero", "image stamp is 0: its driver must stamp it")
+        if image.stamp == self._stamps.get(image.topic):
+            stamp = image.stamp / SECOND
+            raise ImageError("stamp repeated", f"image stamp {stamp} is that of the image before")
+
+    def _write(
+        self, image: RecordedImage, frame: Frame, result: FrameResult, latency: float
+    ) -> None:
+        self._bag.write(self._emotions, image.time, to_cdr(result, image.frame_id))
+        if self._job.with_images:
+            annotated = draw_readings(frame.image, result.readings)
+            _, cdr = image_to_cdr(annotated, image.stamp, image.frame_id, jpeg=True)
+            self._bag.write(self._images, image.time, cdr)
+        for row in rows(result):
+            self._timeline.write(row)
+        self._tally.answer(result, latency)
+        self._recorder.answer(result, frame.image)
+        if self._expectations:
+            self._expectations.answer(result, latency)
+
+    def conclude(
+        self, bag: Bag, topics: list[str], seconds: float, complete: bool
+    ) -> dict[str, Any]:
+        """Write summary, report and verdicts, and return the summary."""
+        engine = self._pipeline.engine
+        verdicts = self._expectations.verdicts() if self._expectations else []
+        duration = self._recorder.duration
+        summary: dict[str, Any] = {
+            "bag": str(self._job.bag),
+            "complete": complete,
+            "key": self._job.key(),
+            "topics": {topic: bag.topics[topic].count for topic in topics},
+            "duration": duration,
+            "seconds": round(seconds, 3),
+            "times_real_time": round(duration / seconds, 2),
+            "realtime": self._job.realtime,
+            **self._tally.summary(),
+            "warnings": bag.warnings + self._warnings,
+            "expectations": [asdict(verdict) for verdict in verdicts],
+            "weights": {
+                "name": self._job.settings.engine.weights,
+                "architecture": engine.spec.architecture,
+                "streams": engine.spec.streams,
+                "trained": list(engine.spec.trained),
+            },
+            "engine": {
+                "name": engine.name,
+                "device": engine.device,
+                "precision": engine.precision,
+            },
+            "settings": flatten(asdict(self._job.settings)),
+            "versions": {
+                "caer_ros": _version(),
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "openvino", "rosbags")},
+            },
+        }
+        summary["images"]["lost"] = bag.lost
+        if verdicts:
+            document = junit(verdicts, self._job.bag.name, self._job.source)
+            (self._folder / "junit.xml").write_bytes(document)
+        write_report(self._folder / "report.html", summary, self._recorder)
+        write_json(self._folder / SUMMARY, summary)
+        return summary
+
+
+def _at_once(images: Iterator[RecordedImage]) -> Iterator[list[tuple[RecordedImage, float]]]:
+    """Yield each image as soon as the one before is done with."""
+    for image in images:
+        yield [(image, time.monotonic())]
+
+
+def _in_real_time(
+    images: Iterator[RecordedImage], drop: Callable[[RecordedImage], None]
+) -> Iterator[list[tuple[RecordedImage, float]]]:
+    """Yield, as the node's mailbox does, the newest image of every topic that is due by now."""
+    start = None
+    newest: dict[str, tuple[RecordedImage, float]] = {}
+    for image in images:
+        start = time.monotonic() - image.time / SECOND if start is None else start
+        due = start + image.time / SECOND
+        if newest and due > time.monotonic():
+            yield list(newest.values())
+            newest = {}
+        time.sleep(max(0.0, due - time.monotonic()))
+        if image.topic in newest:
+            drop(newest[image.topic][0])
+        newest[image.topic] = image, due
+    if newest:
+        yield list(newest.values())
+
+
+def _choose_topics(bag: Bag, job: Job) -> list[str]:
+    """Return the topics of the job, else those of its settings that are there, else all."""
+    if job.topics:
+        return bag.choose_topics(job.topics)
+    suffix = "/compressed" if job.settings.image_transport == "compressed" else ""
+    names = ["/" + topic.lstrip("/") + suffix for topic in job.settings.image_topics]
+    return bag.choose_topics([name for name in names if name in bag.topics])
+
+
+@contextmanager
+def _result_folder(path: Path) -> Iterator[Path]:
+    """Write a folder that takes the place of `path`, an earlier result or nothing, once whole."""
+    if path.is_dir() and any(path.iterdir()) and not (path / SUMMARY).is_file():
+        raise ReplayError(f"{path} holds files that are no replay's; choose another folder")
+    if path.exists() and not path.is_dir():
+        raise ReplayError(f"cannot write {path}: it is no folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            fresh = Path(folder) / path.name
+            fresh.mkdir()
+            yield fresh
+            if path.exists():
+                path.rename(Path(folder) / "before")
+            fresh.rename(path)
+    except OSError as error:
+        raise ReplayError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C was pressed; pressed again, it interrupts."""
+    pressed = threading.Event()
+
+    def press(signum: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that appears under `path` only once it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise ReplayError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _version() -> str:
+    """Return the version that package.xml names; pip and colcon install it alike."""
+    text = (share_folder() / "package.xml").read_text(encoding="utf-8")
+    return re.findall("<version>(.+)</version>", text)[0]

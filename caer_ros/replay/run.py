@@ -1,0 +1,137 @@
+"""Run a recording through the node's pipeline, without ROS running.
+
+BAG is a rosbag2 folder, an .mcap, .db3 or ROS 1 .bag file, or a folder of bags: each of those gets
+a folder of results, what is done already is passed over, and bags.json sums them up.
+
+exit status: 0 all expectations held; 1 one failed; 2 a bag could not be run
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from caer_ros.replay.batch import find_bags, replay_all, sum_up
+from caer_ros.replay.job import Job, ReplayError, replay, write_json
+from caer_ros.ros.settings import NodeSettings
+from caer_ros.settings import build, read_parameters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", type=Path, metavar="BAG", help="a bag, or a folder of bags")
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        help="image topic to read, may be repeated; default: those of the config that are there, "
+        "else all",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for the results; default: replay_out/, then BAG's name"
+    )
+    parser.add_argument("--config", type=Path, help="the node's parameter file (caer.yaml)")
+    parser.add_argument(
+        "--expect", type=Path, help="file of expectations to judge (docs/replay.md)"
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="at the recorded pace, dropping as the node would"
+    )
+    parser.add_argument(
+        "--with-images",
+        action="store_true",
+        help="write pictures: annotated images into the bag, small ones into the report",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="bags at a time, each in a process of its own"
+    )
+    parser.add_argument("--ray", metavar="ADDRESS", help="run the bags on this Ray cluster")
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.jobs < 1:
+        raise ReplayError(f"--jobs is {args.jobs}, the least is 1")
+    values = read_parameters(args.config) if args.config else {}
+    try:
+        expectations = args.expect.read_text(encoding="utf-8") if args.expect else ""
+        bags = find_bags(args.bag)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReplayError(str(error)) from error
+    job = Job(
+        bag=args.bag,
+        out=args.out or Path("replay_out") / args.bag.resolve().name,
+        settings=build(NodeSettings, values),
+        topics=tuple(args.topic),
+        realtime=args.realtime,
+        with_images=args.with_images,
+        expectations=expectations,
+        source=str(args.expect or ""),
+    )
+    if not bags:
+        summary = replay(job)
+        print(_describe(summary))
+        print(f"results: {job.out / 'report.html'}")
+        return _status(summary)
+    jobs = [replace(job, bag=bag, out=job.out / bag.name) for bag in bags]
+    summaries = replay_all(jobs, args.jobs, args.ray)
+    total = sum_up(summaries)
+    write_json(job.out / "bags.json", total)
+    print(_describe_all(total))
+    return max(map(_status, summaries))
+
+
+def _status(summary: dict[str, Any]) -> int:
+    if "error" in summary:
+        return 2
+    if not summary["complete"]:
+        return 130
+    return int(not all(verdict["held"] for verdict in summary["expectations"]))
+
+
+def _describe(summary: dict[str, Any]) -> str:
+    images = summary["images"]
+    failed = images["lost"] + sum(images["failed"].values())
+    lines = [
+        f"{summary['bag']}: {summary['duration']:.1f} s in {summary['seconds']:.1f} s, "
+        f"{summary['times_real_time']:g} times real time"
+        + ("" if summary["complete"] else ", stopped early"),
+        f"images: {images['processed']} processed, {images['dropped']} dropped, {failed} failed; "
+        + ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items()),
+    ]
+    for name, person in summary["persons"].items():
+        by_time = sorted(person["label_seconds"].items(), key=lambda item: -item[1])
+        labels = ", ".join(f"{label} {seconds:.1f} s" for label, seconds in by_time)
+        lines.append(f"{name}: {labels or 'one image'}; {person['label_changes']} label changes")
+    if not summary["weights"]["trained"]:
+        lines.append("warning: untrained weights (random initialisation): labels mean nothing")
+    lines += [f"warning: {warning}" for warning in summary["warnings"]]
+    lines += [_describe_verdict(verdict) for verdict in summary["expectations"]]
+    return "\n".join(lines)
+
+
+def _describe_verdict(verdict: dict[str, Any]) -> str:
+    word = "held  " if verdict["held"] else "FAILED"
+    return f"{word}  {verdict['name']}  (measured: {verdict['measured']})"
+
+
+def _describe_all(total: dict[str, Any]) -> str:
+    lines = [
+        f"{total['bags']} bags, {total['hours']:.2f} hours, {total['persons']} persons",
+        *(
+            f"  {label:<10} {minutes:6.1f} minutes an hour"
+            for label, minutes in total["label_minutes_per_hour"].items()
+        ),
+        "slowest:",
+        *(
+            f"  {bag['times_real_time']:6.2f} times real time  {bag['bag']}"
+            for bag in total["slowest"]
+        ),
+    ]
+    lines += [f"stopped early: {bag}" for bag in total["incomplete"]]
+    lines += [
+        f"FAILED  {v['bag']}: {v['name']}  (measured: {v['measured']})"
+        for v in total["failed_expectations"]
+    ]
+    lines += [f"error: {error}" for error in total["errors"].values()]
+    return "\n".join(lines)

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+
+from caer_ros.engines.settings import EngineSettings
+from caer_ros.perception.detector import DetectorSettings
+from caer_ros.replay import job as module
+from caer_ros.replay.bag import IMAGE, TYPES, Bag, BagError, image_to_cdr, new_bag
+from caer_ros.replay.job import Job, ReplayError, replay
+from caer_ros.replay.timeline import read_timeline
+from caer_ros.ros.settings import NodeSettings
+from caer_ros.types import SECOND
+
+TOPIC = "/camera/image_raw"
+
+
+def emotions(folder):
+    """Return the EmotionArray messages of a replay and when they were recorded."""
+    # without types of our own: the definitions in the bag must do
+    with AnyReader([folder / "bag"]) as reader:
+        return [
+            (reader.deserialize(data, connection.msgtype), recorded)
+            for connection, recorded, data in reader.messages()
+            if connection.topic == "/caer/emotions"
+        ]
+
+
+def run(bag, out, **options):
+    return replay(Job(bag, out, **options), show_progress=False)
+
+
+def test_every_image_gets_an_emotion_array_with_its_own_header(people, replayed):
+    with Bag(people) as bag:
+        images = list(bag.images(bag.choose_topics()))
+    messages = emotions(replayed)
+    assert len(messages) == len(images) == 48
+    for image, (message, recorded) in zip(images, messages, strict=True):
+        # the classes differ, each reader makes its own
+        assert repr(message.header) == repr(image.message.header)
+        assert recorded == image.time
+        assert (message.image_width, message.image_height) == (640, 360)
+
+
+def test_the_timeline_has_the_persons_of_the_messages(replayed):
+    expected = [
+        (message.header.stamp.sec * SECOND + message.header.stamp.nanosec, e.person_id, e.label)
+        for message, _ in emotions(replayed)
+        for e in message.emotions
+    ]
+    table = list(read_timeline(replayed / "timeline.csv"))
+    assert [row[:3] for row in table] == expected
+    assert {row.person_id for row in table} == {"p0001"}
+    assert len(table) > 24
+
+
+def test_the_summary_counts_and_names_what_was_used(people, replayed):
+    summary = json.loads((replayed / "summary.json").read_text())
+    assert summary["complete"]
+    assert summary["images"]["processed"] == 48
+    assert summary["images"]["dropped"] == summary["images"]["lost"] == 0
+    assert summary["topics"] == {f"{TOPIC}/compressed": 48}
+    assert summary["duration"] == pytest.approx(47 / 24)
+    assert list(summary["persons"]) == ["p0001"]
+    assert set(summary["latency_ms"]) == {"p50", "p95", "p99", "p100"}
+    assert summary["settings"]["engine.weights"] == "caer_net_s"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", summary["versions"]["caer_ros"])
+    held = [verdict["held"] for verdict in summary["expectations"]]
+    assert held == [True, False]
+
+
+def test_the_same_bag_gives_the_same_bytes_on_one_thread_and_on_two(people, replayed, tmp_path):
+    for threads in (1, 2):
+        settings = NodeSettings(
+            detector=DetectorSettings(threads=threads), engine=EngineSettings(threads=threads)
+        )
+        run(people, tmp_path / str(threads), settings=settings)
+    for file in ("timeline.csv", "bag/bag.mcap"):
+        first = (replayed / file).read_bytes()
+        assert (tmp_path / "1" / file).read_bytes() == first
+        assert (tmp_path / "2" / file).read_bytes() == first
+
+
+def test_no_picture_is_written_unless_asked_for(people, replayed, tmp_path):
+    with Bag(replayed / "bag") as bag:
+        assert list(bag.topics) == ["/caer/emotions"]
+    assert "data:image" not in (replayed / "report.html").read_text()
+
+    run(people, tmp_path / "out", with_images=True)
+    with Bag(tmp_path / "out" / "bag") as bag, Bag(people) as original:
+        annotated = list(bag.images(bag.choose_topics()))
+        images = list(original.images(original.choose_topics()))
+        assert [m.stamp for m in annotated] == [m.stamp for m in images]
+        assert {m.topic for m in annotated} == {"/caer/debug_image/compressed"}
+        assert cv2.absdiff(annotated[-1].to_bgr(), images[-1].to_bgr()).max() > 100
+    assert "data:image/jpeg" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_images_that_the_node_refuses_are_counted_by_cause(tmp_path, numbered):
+    path = tmp_path / "bag"
+    with new_bag(path) as writer:
+        connection = writer.add_connection(TOPIC, IMAGE, typestore=TYPES)
+        for recorded, stamp in enumerate((0, SECOND, SECOND, 2 * SECOND)):
+            writer.write(connection, recorded, image_to_cdr(numbered(1), stamp, "camera")[1])
+        broken = TYPES.deserialize_cdr(image_to_cdr(numbered(1), 3 * SECOND, "c")[1], IMAGE)
+        broken.encoding = "rgb4"
+        writer.write(connection, 5, TYPES.serialize_cdr(broken, IMAGE))
+    summary = run(path, tmp_path / "out")
+    assert summary["images"]["processed"] == 2
+    assert summary["images"]["failed"] == {"encoding": 1, "stamp repeated": 1, "stamp zero": 1}
+    assert any("rgb4" in warning for warning in summary["warnings"])
+    assert [message.header.stamp.sec for message, _ in emotions(tmp_path / "out")] == [1, 2]
+
+
+def test_images_may_change_their_size(record, numbered, tmp_path):
+    bag = record({TOPIC: [numbered(1, 64, 48), numbered(1, 320, 240)]})
+    run(bag, tmp_path / "out")
+    sizes = [(m.image_width, m.image_height) for m, _ in emotions(tmp_path / "out")]
+    assert sizes == [(64, 48), (320, 240)]
+
+
+def test_a_bag_of_several_cameras_is_read_whole_or_by_topic(record, numbered, tmp_path):
+    images = [numbered(i) for i in range(3)]
+    bag = record({"/left": images, "/right": images[:2]})
+    assert run(bag, tmp_path / "all")["images"]["processed"] == 5
+    assert run(bag, tmp_path / "one", topics=("/right",))["images"]["processed"] == 2
+    settings = NodeSettings(image_topics=["left", "elsewhere"])
+    assert run(bag, tmp_path / "config", settings=settings)["topics"] == {"/left": 3}
+
+
+def test_a_damaged_bag_is_replayed_as_far_as_it_is_whole(record, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (480, 800, 3), np.uint8)
+    bag = record({TOPIC: [noise] * 3})
+    data = (bag / "bag.mcap").read_bytes()
+    (bag / "bag.mcap").write_bytes(data[: len(data) * 4 // 5])
+    summary = run(bag, tmp_path / "out")
+    assert summary["images"]["processed"] == 2
+    assert any("bytes are lost" in warning for warning in summary["warnings"])
+
+
+def test_a_bag_that_cannot_be_replayed_leaves_nothing(record, tmp_path):
+    with pytest.raises(BagError, match="no image topic"):
+        run(record({}, also="/chatter"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_replace_older_results_whole(record, tmp_path):
+    out = tmp_path / "results" / "out"
+    run(record(), out, with_images=True)
+    (out / "stale").touch()
+    run(tmp_path / "bag", out)
+    assert {entry.name for entry in out.iterdir()} == {
+        "bag", "report.html", "summary.json", "timeline.csv",
+    }  # fmt: skip
+    assert [entry.name for entry in out.parent.iterdir()] == ["out"]
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(record, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1").write_text("words")
+    with pytest.raises(ReplayError, match="thesis holds files that are no replay's"):
+        run(record(), tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter1").read_text() == "words"
+
+
+def test_a_place_that_cannot_be_written_is_named(record, tmp_path):
+    bag = record()
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(ReplayError, match=f"cannot write {re.escape(str(out))}"):
+            run(bag, out)
+
+
+def test_what_is_done_is_known_until_something_changes(record, tmp_path, numbered):
+    job = Job(record(), tmp_path / "out")
+    assert job.done() is None
+    summary = replay(job, show_progress=False)
+    assert job.done() == summary
+    for change in (
+        {"expectations": "- {persons: at most 1}"},
+        {"with_images": True},
+        {"settings": NodeSettings(detector=DetectorSettings(min_score=0.9))},
+        {"bag": record({TOPIC: [numbered(3)]}, name="other")},
+    ):
+        assert dataclasses.replace(job, **change).done() is None
+    (tmp_path / "out" / "summary.json").write_text("{")
+    assert job.done() is None
+
+
+class Clock:
+    """Stands for the machine's clock: it goes on when somebody sleeps or works."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def test_in_real_time_what_comes_while_the_node_is_busy_is_dropped(record, numbered, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    dropped, taken = [], []
+    with Bag(record({TOPIC: [numbered(i) for i in range(10)]})) as bag:
+        # 10 Hz; each image takes 0.25 s
+        for batch in module._in_real_time(bag.images([TOPIC]), dropped.append):
+            ((image, due),) = batch
+            assert clock.now >= due
+            taken.append(int(image.to_bgr()[0, 0, 0]))
+            clock.now += 0.25
+    assert taken == [0, 2, 5, 7, 9]
+    assert sorted(int(i.to_bgr()[0, 0, 0]) for i in dropped) == [1, 3, 4, 6, 8]
+
+
+def test_in_real_time_a_fast_node_gets_every_image_when_it_is_due(record, numbered, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    images = [numbered(i) for i in range(4)]
+    with Bag(record({"/a": images, "/b": images[:2]})) as bag:
+        batches = list(module._in_real_time(bag.images(["/a", "/b"]), pytest.fail))
+    topics = [[image.topic for image, _ in batch] for batch in batches]
+    assert topics == [["/a", "/b"], ["/a", "/b"], ["/a"], ["/a"]]
+    assert clock.now == pytest.approx(100.3)
+
+
+def caer(*arguments, code="", **options):
+    command = f"{code}\nimport sys\nfrom caer_ros.cli import main\nsys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_ctrl_c_leaves_a_valid_partial_result(record, numbered, tmp_path):
+    bag = record({TOPIC: [numbered(i % 200) for i in range(1000)]})
+    out = tmp_path / "out"
+    process = caer("replay", bag, "--out", out, "--realtime")
+    # once the first file is there the run has begun
+    while not list(tmp_path.glob(".out.*/out/timeline.csv*")) + list(
+        tmp_path.glob(".out.*/out/.timeline.csv*")
+    ):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "stopped early" in output
+    summary = json.loads((out / "summary.json").read_text())
+    assert not summary["complete"]
+    assert 0 < summary["images"]["processed"] < 1000
+    assert len(emotions(out)) == summary["images"]["processed"]
+    assert "Stopped early" in (out / "report.html").read_text()
+    assert [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(people, tmp_path):
+    # a limit on the size of files stands for the disk's
+    code = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    )
+    out = tmp_path / "out"
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    process = caer("replay", people, "--out", out, "--with-images", code=code, env=environment)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"caer: error: cannot write {out}: File too large" in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
