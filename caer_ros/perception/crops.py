@@ -9,6 +9,7 @@ is left, then sampled with linear interpolation: free of aliasing at a tenth of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -134,9 +135,9 @@ def _touched(
     low: float, high: float, scale: float, reach: float, offset: int, size: int
 ) -> tuple[int, int]:
     """Return the range of crop pixels that were read from between `low` and `high`."""
-    first = np.ceil((low - reach) / scale - 0.5) - offset
-    last = np.floor((high + reach) / scale - 0.5) - offset
-    return int(np.clip(first, 0, size)), int(np.clip(last + 1, 0, size))
+    first = math.ceil((low - reach) / scale - 0.5) - offset
+    last = math.floor((high + reach) / scale - 0.5) - offset
+    return min(max(first, 0), size), min(max(last + 1, 0), size)
 
 
 def _sample(
@@ -178,5 +179,5 @@ def _sample(
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
     """Return the whole pixels of [low, high] inside a picture of `length`, at least one."""
-    first = int(np.clip(np.floor(low), 0, length - 1))
-    return first, int(np.clip(np.ceil(high), first + 1, length))
+    first = min(max(math.floor(low), 0), length - 1)
+    return first, min(max(math.ceil(high), first + 1), length)

@@ -76,12 +76,8 @@ class _Track:
     score: float
     number: int | None = None
 
-    def predict(self, seconds: float) -> None:
-        """Move at constant velocity; two steps give what one of their sum gives."""
-        step = np.array([[1.0, seconds], [0.0, 1.0]])
-        noise = ACCELERATION_DENSITY * np.array(
-            [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
-        )
+    def predict(self, step: np.ndarray, noise: np.ndarray) -> None:
+        """Move by the transition matrix and the noise that `_motion` gives for a time."""
         self.mean = self.mean @ step.T
         self.mean[2:, 0] = np.maximum(self.mean[2:, 0], 1.0)
         self.covariance = step @ self.covariance @ step.T + noise
@@ -90,8 +86,8 @@ class _Track:
         """Take in the face found at `stamp`, for which the track has been predicted."""
         gain = self.covariance[:, 0] / (self.covariance[0, 0] + MEASUREMENT_DEVIATION**2)
         innovation = _measure(face) - self.mean[:, 0]
-        self.mean = self.mean + np.outer(innovation, gain)
-        self.covariance = self.covariance - np.outer(gain, self.covariance[0])
+        self.mean += innovation[:, None] * gain
+        self.covariance -= gain[:, None] * self.covariance[0]
         self.seen = stamp
         self.score = face.score
 
@@ -137,8 +133,9 @@ class PersonTracker:
     def _advance(self, stamp: int) -> None:
         death = self.settings.death * SECOND
         self._tracks = [t for t in self._tracks if stamp - t.seen <= death]
+        step, noise = _motion((stamp - self._stamp) / SECOND)
         for track in self._tracks:
-            track.predict((stamp - self._stamp) / SECOND)
+            track.predict(step, noise)
         self._stamp = stamp
 
     def _match(self, faces: Sequence[Face], stamp: int) -> list[tuple[int, int]]:
@@ -182,6 +179,16 @@ class PersonTracker:
             Person(f"p{number:04d}", Face(*track.box(), track.score), stamp, track.seen == stamp)
             for number, track in named
         ]
+
+
+def _motion(seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the transition matrix and process noise (2, 2) of constant velocity over a time.
+
+    Two motions one after the other are the motion of their sum, so the rate does not matter.
+    """
+    step = np.array([[1.0, seconds], [0.0, 1.0]])
+    noise = [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
+    return step, ACCELERATION_DENSITY * np.array(noise)
 
 
 def _start(face: Face, stamp: int) -> _Track:

@@ -74,7 +74,6 @@ def test_a_crop_is_written_where_the_caller_wants_it(rng: np.random.Generator) -
     assert not batch[0].any()
 
 
-@settings(deadline=None)
 @given(x=pixels, y=pixels, width=st.floats(0, 1e5), height=st.floats(0, 1e5))
 def test_any_box_gives_a_crop_of_pixels_the_image_has(
     x: float, y: float, width: float, height: float
@@ -145,7 +144,7 @@ def test_hiding_leaves_the_scene_and_the_rest_of_the_crop_alone() -> None:
     assert 22 <= np.ptp(columns) + 1 <= 25
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(20, 900), st.integers(20, 900)),
     box=st.tuples(*[st.floats(-0.2, 1.0)] * 2, *[st.floats(0.01, 1.2)] * 2),

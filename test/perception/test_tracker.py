@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _start
+from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _motion, _start
 from caer_ros.types import SECOND, Face, Person
 
 Path = Callable[[float], tuple[float, float]]
@@ -156,9 +156,9 @@ def test_predicting_in_two_steps_is_predicting_in_one(first: float, second: floa
     one, two = _start(square(100, 100), 0), _start(square(100, 100), 0)
     for track in (one, two):
         track.mean[:2, 1] = 30, -20
-    one.predict(first + second)
-    two.predict(first)
-    two.predict(second)
+    one.predict(*_motion(first + second))
+    two.predict(*_motion(first))
+    two.predict(*_motion(second))
     np.testing.assert_allclose(one.mean, two.mean, rtol=1e-9)
     np.testing.assert_allclose(one.covariance, two.covariance, rtol=1e-9)
 

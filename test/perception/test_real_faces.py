@@ -1,0 +1,121 @@
+"""Real people, the real detector, the real network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from caer_ros.demo.material import GROUP, LEAVING, VIDEO
+from caer_ros.perception.crops import face_crop
+from caer_ros.perception.detector import DetectorSettings, FaceDetector
+from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
+from caer_ros.settings import build
+from caer_ros.types import SECOND, Frame, FrameResult
+
+# middles of the five faces of the group picture, found by eye
+GROUP_FACES = [(262, 128), (358, 308), (478, 272), (583, 383), (737, 367)]
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    return FaceDetector(DetectorSettings(threads=1))
+
+
+@pytest.fixture(scope="module")
+def group(material: Path) -> np.ndarray:
+    image = cv2.imread(str(material / GROUP))
+    assert image.shape == (667, 1000, 3)
+    return image
+
+
+def frames(path: Path, every: int = 1) -> list[Frame]:
+    video = cv2.VideoCapture(str(path))
+    rate = video.get(cv2.CAP_PROP_FPS)
+    count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    images = [image for read, image in (video.read() for _ in range(count)) if read]
+    return [
+        Frame("video", round(k / rate * SECOND), image)
+        for k, image in enumerate(images)
+        if k % every == 0
+    ]
+
+
+def run(frames: list[Frame], **settings: object) -> list[FrameResult]:
+    values = {"engine.engine": "openvino", "engine.threads": 1, "detector.threads": 1, **settings}
+    pipeline = EmotionPipeline.from_settings(build(PipelineSettings, values))
+    results = [result for frame in frames for result in pipeline.process([frame])]
+    pipeline.close()
+    return results
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.5])
+def test_all_five_of_the_group_are_found_in_place_at_any_resolution(
+    group: np.ndarray, detector: FaceDetector, scale: float
+) -> None:
+    image = cv2.resize(group, None, fx=scale, fy=scale)
+    faces = detector.detect(image)
+    found = sorted(((f.x1 + f.x2) / 2 / scale, (f.y1 + f.y2) / 2 / scale) for f in faces)
+    np.testing.assert_allclose(found, GROUP_FACES, atol=8)
+    assert all(75 * scale < face.width < 115 * scale for face in faces)
+
+
+def test_a_grey_picture_given_as_bgr_and_a_mirrored_one_have_the_same_faces(
+    group: np.ndarray, detector: FaceDetector
+) -> None:
+    grey = cv2.cvtColor(cv2.cvtColor(group, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    assert len(detector.detect(grey)) == 5
+    assert len(detector.detect(np.ascontiguousarray(group[:, ::-1]))) == 5
+
+
+def test_a_picture_that_is_a_view_of_a_larger_one_is_served(
+    group: np.ndarray, detector: FaceDetector
+) -> None:
+    part = group[200:500, 500:850]
+    part.flags.writeable = False
+    assert len(detector.detect(part)) == 2
+
+
+def test_faces_cut_by_the_border_are_found_and_cropped(
+    group: np.ndarray, detector: FaceDetector
+) -> None:
+    # the middle of the left man's face is 30 pixels from the new border
+    (face,) = [f for f in detector.detect(group[:240, 232:420]) if f.y2 < 200]
+    assert face.x1 < 0
+    assert face_crop(group[:, 232:], face, 96, 0.2).std() > 20
+
+
+def test_one_woman_is_one_person_through_the_whole_video(material: Path) -> None:
+    results = run(frames(material / VIDEO, every=2))
+    assert {r.person_id for result in results for r in result.readings} == {"p0001"}
+    # two frames of 12 Hz pass before a face is a person
+    assert [len(result.readings) for result in results] == [0] * 2 + [1] * (len(results) - 2)
+    for result in results[2:]:
+        assert sum(result.readings[0].probabilities) == pytest.approx(1.0)
+
+
+def test_detecting_every_third_frame_finds_the_same_places(material: Path) -> None:
+    some = frames(material / VIDEO)[:120]
+    every, third = run(some), run(some, **{"detector.interval": 3})
+    for a, b in zip(every[20:], third[20:], strict=True):
+        one, other = a.readings[0].face, b.readings[0].face
+        assert abs(one.x1 - other.x1) < 0.1 * one.width
+        assert abs(one.y2 - other.y2) < 0.1 * one.height
+
+
+def test_who_leaves_the_picture_is_gone_after_the_time_of_death(material: Path) -> None:
+    results = run(frames(material / LEAVING, every=3), **{"tracker.death": 0.5})
+    present = [bool(result.readings) for result in results]
+    assert any(present[: len(present) // 2])
+    assert not present[-1]
+
+
+def test_the_video_network_runs_on_clips_and_twice_the_same(material: Path) -> None:
+    some = frames(material / VIDEO)[:60]
+    first, second = (run(some, **{"engine.weights": "caer_net"}) for _ in range(2))
+    assert first == second
+    (reading,) = first[-1].readings
+    assert reading.frames == 16
+    assert reading.clip_duration == pytest.approx(1.5 * SECOND, rel=0.05)
