@@ -36,6 +36,14 @@ class TrackerSettings:
         maximum=10.0,
         live=True,
     )
+    birth_score: float = setting(
+        0.6,
+        "score that a face has to reach once before it is a person; above detector.min_score it "
+        "keeps doubtful faces from appearing without losing those that are followed already",
+        minimum=0.0,
+        maximum=0.99,
+        live=True,
+    )
     death: float = setting(
         1.0,
         "seconds after which a person whose face is not found is gone; one who comes back later "
@@ -74,6 +82,7 @@ class _Track:
     born: int
     seen: int
     score: float
+    best_score: float
     number: int | None = None
 
     def predict(self, step: np.ndarray, noise: np.ndarray) -> None:
@@ -90,6 +99,7 @@ class _Track:
         self.covariance -= gain[:, None] * self.covariance[0]
         self.seen = stamp
         self.score = face.score
+        self.best_score = max(self.best_score, face.score)
 
     def box(self) -> tuple[float, float, float, float]:
         x, y, width, height = self.mean[:, 0].tolist()
@@ -164,14 +174,17 @@ class PersonTracker:
         return pairs + _assign(distance, near, limit=reach)
 
     def _name(self, stamp: int) -> None:
-        """Make persons of the faces that have been followed long enough."""
-        count = sum(track.number is not None for track in self._tracks)
-        for track in self._tracks:
-            if count >= self.settings.max_persons:
-                break
-            if track.number is None and stamp - track.born >= self.settings.birth * SECOND:
-                track.number = next(self._numbers)
-                count += 1
+        """Make persons of the faces that have been followed long enough and are sure enough."""
+        free = self.settings.max_persons - sum(t.number is not None for t in self._tracks)
+        ready = [
+            track
+            for track in self._tracks
+            if track.number is None
+            and stamp - track.born >= self.settings.birth * SECOND
+            and track.best_score >= self.settings.birth_score
+        ]
+        for track in ready[: max(free, 0)]:
+            track.number = next(self._numbers)
 
     def _persons(self, stamp: int) -> list[Person]:
         named = sorted((t.number, t) for t in self._tracks if t.number is not None)
@@ -194,7 +207,7 @@ def _motion(seconds: float) -> tuple[np.ndarray, np.ndarray]:
 def _start(face: Face, stamp: int) -> _Track:
     mean = np.stack([_measure(face), np.zeros(4)], axis=1)
     covariance = np.diag([MEASUREMENT_DEVIATION**2, INITIAL_SPEED_DEVIATION**2])
-    return _Track(mean, covariance, stamp, stamp, face.score)
+    return _Track(mean, covariance, stamp, stamp, face.score, face.score)
 
 
 def _measure(face: Face) -> np.ndarray:

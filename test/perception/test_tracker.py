@@ -16,9 +16,9 @@ from caer_ros.types import SECOND, Face, Person
 Path = Callable[[float], tuple[float, float]]
 
 
-def square(x: float, y: float, size: float = 60.0) -> Face:
+def square(x: float, y: float, size: float = 60.0, score: float = 0.9) -> Face:
     """A face whose middle is at (x, y)."""
-    return Face(x - size / 2, y - size / 2, x + size / 2, y + size / 2, 0.9)
+    return Face(x - size / 2, y - size / 2, x + size / 2, y + size / 2, score)
 
 
 def tracker(**settings: float) -> PersonTracker:
@@ -74,6 +74,15 @@ def test_a_face_missed_on_trial_starts_over() -> None:
         [[square(9, 9)], [square(9, 9)], [], [square(9, 9)], [square(9, 9)]]
     ):
         assert track.update(faces, k * SECOND // 10) == []
+
+
+def test_a_doubtful_face_is_no_person_until_it_was_sure_once_and_stays_one_then() -> None:
+    track = tracker(birth=0.0, birth_score=0.7)
+    counts = [
+        len(track.update([square(100, 100, score=score)], k * SECOND // 10))
+        for k, score in enumerate([0.5, 0.6, 0.69, 0.71, 0.5, 0.5])
+    ]
+    assert counts == [0, 0, 0, 1, 1, 1]
 
 
 def test_a_person_whose_face_is_not_found_goes_on_as_predicted_and_dies_by_time() -> None:
