@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 from openvino import opset13 as ops
 
 from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons

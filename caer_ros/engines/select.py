@@ -74,6 +74,8 @@ def make_engine(name: str, weights: Path, settings: EngineSettings) -> Engine:
             from caer_ros.engines.torch import TorchEngine
 
             engine = TorchEngine(weights, settings)
+            if engine.device == "CPU" and settings.engine != "torch" and has_nvidia_gpu():
+                raise EngineError("torch sees no GPU: its CUDA build is not installed")
         else:
             from caer_ros.engines.tensorrt import TensorRtEngine
 

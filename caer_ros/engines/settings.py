@@ -16,17 +16,17 @@ class EngineSettings:
 
     weights: str = setting(
         "caer_net_s",
-        "Weights to run: the name of a network that comes with the package (caer_net_s, caer_net) "
+        "weights to run: the name of a network that comes with the package (caer_net_s, caer_net) "
         "or the path of a .safetensors file",
     )
     engine: str = setting(
         "auto",
-        "What runs the network; auto takes tensorrt, else torch on a GPU, else openvino",
+        "what runs the network; auto takes tensorrt, else torch on a GPU, else openvino",
         choices=("auto", *ENGINES),
     )
     precision: str = setting(
         "auto",
-        "Arithmetic of the network; auto takes the fastest of the engine and the machine that "
+        "arithmetic of the network; auto takes the fastest of the engine and the machine that "
         "keeps to f32 within 0.02 of a probability",
         choices=("auto", *PRECISIONS),
     )
@@ -34,5 +34,5 @@ class EngineSettings:
         0, "CPU threads for one inference; 0 chooses by the machine", minimum=0, maximum=256
     )
     cache_dir: str = setting(
-        "", "Folder of converted and compiled networks; empty for ~/.cache/caer_ros"
+        "", "folder of converted and compiled networks; empty for ~/.cache/caer_ros"
     )

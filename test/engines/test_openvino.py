@@ -1,0 +1,211 @@
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+
+from caer_ros.engines.base import EngineError
+from caer_ros.engines.openvino import OpenVinoEngine, find_onnx
+from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.spec import is_export_of, read_spec
+
+from .conftest import SPECS, largest_difference
+
+HAS_BF16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.fixture
+def load(tmp_path):
+    def make(weights, **settings):
+        settings = {"precision": "f32", "threads": 1, "cache_dir": str(tmp_path), **settings}
+        return OpenVinoEngine(weights, EngineSettings(**settings))
+
+    return make
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_it_agrees_with_eager_torch(kind, checkpoint, crops, eager, load):
+    weights = checkpoint(kind)
+    batch = crops(SPECS[kind], persons=4, scenes=2)
+    expected = eager(weights, batch)
+    assert np.ptp(expected.probabilities, axis=0).max() > 2e-3  # persons are told apart
+    assert largest_difference(load(weights).infer(*batch), expected) < 1e-4
+
+
+@pytest.mark.skipif(not HAS_BF16, reason="this CPU does not compute in bf16")
+@pytest.mark.parametrize("kind", SPECS)
+def test_bf16_stays_within_two_hundredths(kind, checkpoint, crops, eager, load):
+    weights = checkpoint(kind)
+    batch = crops(SPECS[kind], persons=4, scenes=2)
+    engine = load(weights, precision="bf16")
+    assert engine.precision == "bf16"
+    assert 0 < largest_difference(engine.infer(*batch), eager(weights, batch)) < 2e-2
+
+
+@pytest.mark.parametrize("kind", ["both", "conditioned"])
+def test_a_person_gets_the_same_numbers_whoever_else_is_there(kind, checkpoint, crops, load):
+    engine = load(checkpoint(kind))
+    faces, contexts, index = crops(SPECS[kind], persons=5, scenes=2)
+    together = engine.infer(faces, contexts, index)
+    for person in (4, 0, 3):
+        alone = engine.infer(
+            faces[person : person + 1], contexts[index[person]][None], np.zeros(1, np.int64)
+        )
+        np.testing.assert_array_equal(alone.probabilities[0], together.probabilities[person])
+        np.testing.assert_array_equal(alone.attention[0], together.attention[person])
+
+
+def test_threads_do_not_change_the_numbers(checkpoint, crops, load):
+    batch = crops(SPECS["both"], persons=3)
+    one, two = (load(checkpoint("both"), threads=n).infer(*batch) for n in (1, 2))
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+
+
+def test_an_answer_is_not_overwritten_by_the_next(checkpoint, crops, load):
+    engine = load(checkpoint("both"))
+    first = engine.infer(*crops(SPECS["both"], persons=1, seed=1))
+    kept = first.probabilities.copy(), first.attention.copy()
+    engine.infer(*crops(SPECS["both"], persons=1, seed=2))
+    np.testing.assert_array_equal(first.probabilities, kept[0])
+    np.testing.assert_array_equal(first.attention, kept[1])
+
+
+def test_crops_may_be_read_only_or_strided(checkpoint, crops, load):
+    engine = load(checkpoint("both"))
+    faces, contexts, index = crops(SPECS["both"], persons=2)
+    expected = engine.infer(faces, contexts, index)
+    faces.flags.writeable = False
+    strided = np.repeat(contexts, 2, axis=2)[:, :, ::2]
+    np.testing.assert_array_equal(
+        engine.infer(faces, strided, index).probabilities, expected.probabilities
+    )
+
+
+def test_the_onnx_beside_a_checkpoint_is_used_as_it_is(checkpoint, tmp_path):
+    weights = checkpoint("face")
+    assert find_onnx(weights, str(tmp_path)) == weights.with_suffix(".onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_without_onnx_is_converted_once(checkpoint, tmp_path, caplog):
+    weights = tmp_path / "lone.safetensors"
+    weights.write_bytes(checkpoint("face").read_bytes())
+    cache = tmp_path / "cache"
+    converted = find_onnx(weights, str(cache))
+    assert converted.parent == cache
+    assert is_export_of(converted, weights)
+    assert [r.levelname for r in caplog.records if "converting" in r.message] == ["WARNING"]
+    written = converted.stat().st_mtime_ns
+    assert find_onnx(weights, str(cache)) == converted
+    assert converted.stat().st_mtime_ns == written
+
+
+def test_a_stale_onnx_is_passed_over_with_one_warning(checkpoint, tmp_path, caplog):
+    weights = tmp_path / "face.safetensors"
+    weights.write_bytes(checkpoint("face").read_bytes())
+    stale = weights.with_suffix(".onnx")
+    stale.write_bytes(checkpoint("context").with_suffix(".onnx").read_bytes())
+    found = find_onnx(weights, str(tmp_path / "cache"))
+    assert found != stale
+    assert is_export_of(found, weights)
+    warnings = [r.message for r in caplog.records if str(stale) in r.message]
+    assert len(warnings) == 1
+    assert f"caer export {weights}" in warnings[0]
+
+
+def test_without_torch_a_missing_onnx_is_an_error_that_names_the_way_out(
+    checkpoint, tmp_path, monkeypatch
+):
+    weights = tmp_path / "lone.safetensors"
+    weights.write_bytes(checkpoint("face").read_bytes())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "caer_ros.network.export", raising=False)
+    with pytest.raises(EngineError, match="torch is not here.*caer export .*lone.safetensors"):
+        find_onnx(weights, str(tmp_path / "cache"))
+
+
+def test_a_precision_the_cpu_lacks_is_refused(checkpoint, load):
+    with pytest.raises(EngineError, match=r"precision int8 is not one of this CPU's \(.*f32"):
+        load(checkpoint("face"), precision="int8")
+
+
+def test_compiled_networks_are_kept(checkpoint, crops, load, tmp_path):
+    weights = checkpoint("face")
+    batch = crops(SPECS["face"], persons=1)
+    first = load(weights).infer(*batch)
+    (blob,) = (tmp_path / "openvino").glob("*.blob")
+    written = blob.stat().st_mtime_ns
+    second = load(weights).infer(*batch)
+    assert blob.stat().st_mtime_ns == written
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+    load(checkpoint("context"))
+    assert len(list((tmp_path / "openvino").glob("*.blob"))) == 2
+
+
+@pytest.mark.skipif(not HAS_BF16, reason="this CPU does not compute in bf16")
+def test_a_kept_network_is_not_taken_for_one_of_another_precision(checkpoint, crops, load):
+    batch = crops(SPECS["face"], persons=1)
+    f32, bf16, again = (
+        load(checkpoint("face"), precision=precision).infer(*batch).probabilities
+        for precision in ("f32", "bf16", "f32")
+    )
+    assert np.abs(f32 - bf16).max() > 1e-6
+    np.testing.assert_array_equal(f32, again)
+
+
+def test_a_torn_compiled_network_is_made_anew(checkpoint, crops, load, tmp_path):
+    weights = checkpoint("face")
+    batch = crops(SPECS["face"], persons=1)
+    expected = load(weights).infer(*batch)
+    (blob,) = (tmp_path / "openvino").glob("*.blob")
+    blob.chmod(0o600)
+    os.truncate(blob, blob.stat().st_size // 2)
+    np.testing.assert_array_equal(
+        load(weights).infer(*batch).probabilities, expected.probabilities
+    )
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(checkpoint, crops, load, tmp_path, caplog):
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    engine = load(checkpoint("face"), cache_dir=str(occupied))
+    assert engine.infer(*crops(SPECS["face"], persons=1)).probabilities.shape == (1, 7)
+    assert [
+        str(occupied) in r.message for r in caplog.records if r.levelno == logging.WARNING
+    ] == [True]
+
+
+def test_crops_of_the_wrong_size_are_an_engine_error(checkpoint, load):
+    engine = load(checkpoint("face"))
+    with pytest.raises(EngineError, match="OpenVINO failed on 1 persons"):
+        engine.infer(np.zeros((1, 64, 64, 3), np.uint8), None, None)
+
+
+@pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
+def test_torch_is_never_imported(name, tmp_path):
+    program = f"""
+import sys
+from caer_ros.engines.select import blank_batch, load_engine
+from caer_ros.engines.settings import EngineSettings
+engine = load_engine(EngineSettings(weights={name!r}, engine="openvino", cache_dir={str(tmp_path)!r}))
+print(engine.name, len(engine.infer(*blank_batch(engine.spec, 2)).probabilities))
+print([name for name in sys.modules if name.split(".")[0] in ("torch", "onnx", "lightning")])
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split("\n")[:2] == ["openvino 2", "[]"]
+
+
+@pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
+def test_the_shipped_onnx_belongs_to_the_shipped_checkpoint(name):
+    from caer_ros.engines.paths import resolve_weights
+
+    weights = resolve_weights(name)
+    assert isinstance(weights, Path)
+    assert read_spec(weights).is_video == (name == "caer_net")
+    assert is_export_of(weights.with_suffix(".onnx"), weights)

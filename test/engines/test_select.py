@@ -1,0 +1,92 @@
+import sys
+
+import pytest
+
+from caer_ros.engines import select
+from caer_ros.engines.base import EngineError
+from caer_ros.engines.select import blank_batch, engine_order, load_engine, make_engine
+from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.spec import WeightsError
+
+from .conftest import SPECS
+
+
+@pytest.fixture
+def settings(checkpoint, tmp_path):
+    def make(**values):
+        values = {"threads": 1, "cache_dir": str(tmp_path), **values}
+        return EngineSettings(**{"weights": str(checkpoint("face")), **values})
+
+    return make
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Pretend that the CUDA driver sees a GPU; torch, a CPU build, still sees none."""
+    monkeypatch.setattr(select, "has_nvidia_gpu", lambda: True)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(select, "has_nvidia_gpu", lambda: False)
+
+
+def test_with_a_gpu_tensorrt_comes_first(gpu):
+    assert engine_order("auto") == ["tensorrt", "torch", "openvino"]
+
+
+def test_without_a_gpu_openvino_comes_first(no_gpu):
+    assert engine_order("auto") == ["openvino", "torch"]
+
+
+def test_an_engine_asked_for_comes_first(gpu):
+    assert engine_order("openvino") == ["openvino", "tensorrt", "torch"]
+
+
+def test_auto_without_a_gpu_is_openvino_and_silent(no_gpu, settings, caplog):
+    assert load_engine(settings()).name == "openvino"
+    assert not [r for r in caplog.records if r.name.startswith("caer_ros.engines.fallback")]
+
+
+@pytest.mark.skipif("torch.cuda.is_available()", reason="this machine has the GPU")
+def test_auto_passes_over_what_is_broken_with_one_warning(gpu, settings, caplog):
+    engine = load_engine(settings())
+    assert (engine.name, engine.device) == ("openvino", "CPU")
+    (warning,) = (r for r in caplog.records if r.name == "caer_ros.engines.fallback")
+    assert "tensorrt needs an NVIDIA GPU" in warning.message
+    assert "torch sees no GPU" in warning.message
+
+
+def test_an_engine_that_breaks_in_a_way_of_its_own_is_passed_over(no_gpu, settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "caer_ros.engines.openvino", None)
+    assert load_engine(settings()).name == "torch"
+
+
+def test_an_engine_asked_for_by_name_that_cannot_run_is_an_error(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "caer_ros.engines.openvino", None)
+    with pytest.raises(EngineError, match="openvino cannot run here"):
+        load_engine(settings(engine="openvino"))
+
+
+def test_missing_weights_are_no_engines_fault(settings):
+    with pytest.raises(WeightsError, match=r"'caer_net_x' .* \(caer_net, caer_net_s\)"):
+        load_engine(settings(weights="caer_net_x"))
+
+
+def test_broken_weights_are_no_engines_fault(settings, tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x10\x00")
+    with pytest.raises(WeightsError, match="broken.safetensors"):
+        load_engine(settings(weights=str(broken)))
+
+
+def test_an_unknown_engine_is_refused(settings, checkpoint):
+    with pytest.raises(EngineError, match="'onnxruntime' is unknown.*openvino, torch, tensorrt"):
+        make_engine("onnxruntime", checkpoint("face"), settings())
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_blank_batch_is_what_an_engine_takes(kind, settings, checkpoint):
+    engine = load_engine(settings(weights=str(checkpoint(kind)), engine="openvino"))
+    prediction = engine.infer(*blank_batch(engine.spec, 2))
+    assert prediction.probabilities.shape == (2, 7)

@@ -1,0 +1,359 @@
+"""Up to the device's border with Torch-TensorRT replaced by fakes that have its signatures, and,
+marked `gpu`, the same for real."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+import torch._dynamo  # before a GPU is pretended, for which it would look
+
+from caer_ros.engines import tensorrt
+from caer_ros.engines.base import EngineError, OutOfMemoryError
+from caer_ros.engines.settings import EngineSettings
+from caer_ros.engines.tensorrt import MAX_BATCH, TensorRtEngine, engine_path, export_batch
+from caer_ros.network.checkpoint import load_checkpoint
+
+from .conftest import SPECS, largest_difference
+
+VERSIONS = ("2.8.0", "2.9.0", "2.10.0", "2.12.1", "2.13.0", "2.14.0", "rtx")
+
+
+class Compiled(torch.nn.Module):
+    """What the fake compiler returns: the exported program itself, and how it was compiled."""
+
+    def __init__(self, program, options):
+        super().__init__()
+        self.program = program
+        self.options = options
+
+
+def compile_2_8(
+    exported_program,
+    inputs=None,
+    *,
+    arg_inputs=None,
+    kwarg_inputs=None,
+    device=None,
+    disable_tf32=False,
+    enabled_precisions=(torch.float32,),
+    min_block_size=5,
+    timing_cache_path="",
+    use_explicit_typing=False,
+    **kwargs,
+):
+    if use_explicit_typing and tuple(enabled_precisions) != (torch.float32,):
+        raise AssertionError("use_explicit_typing was set to True, however found that ...")
+    options = {**locals(), "typed": use_explicit_typing}
+    return Compiled(exported_program, options)
+
+
+def compile_2_10(
+    exported_program,
+    inputs=None,
+    *,
+    arg_inputs=None,
+    kwarg_inputs=None,
+    device=None,
+    disable_tf32=False,
+    enabled_precisions=(torch.float32,),
+    min_block_size=5,
+    timing_cache_path="",
+    use_explicit_typing=True,
+    enable_autocast=False,
+    **kwargs,
+):
+    if use_explicit_typing and tuple(enabled_precisions) != (torch.float32,):
+        raise AssertionError("use_explicit_typing was set to True, however found that ...")
+    return Compiled(exported_program, {**locals(), "typed": use_explicit_typing})
+
+
+def compile_2_13(
+    exported_program,
+    inputs=None,
+    *,
+    arg_inputs=None,
+    kwarg_inputs=None,
+    device=None,
+    disable_tf32=False,
+    min_block_size=5,
+    timing_cache_path="",
+    enable_autocast=False,
+    **kwargs,
+):
+    assert not kwargs, f"silently ignored: {kwargs}"
+    return Compiled(exported_program, {**locals(), "typed": True})
+
+
+def save_2_8(
+    module,
+    file_path="",
+    *,
+    output_format="exported_program",
+    inputs=None,
+    arg_inputs=None,
+    kwarg_inputs=None,
+    retrace=False,
+    pickle_protocol=2,
+):
+    assert output_format == "exported_program"
+    torch.export.save(module.program, file_path)
+
+
+def save_2_11(
+    module,
+    file_path="",
+    *,
+    extra_files=None,
+    output_format="exported_program",
+    inputs=None,
+    arg_inputs=None,
+    kwarg_inputs=None,
+    retrace=True,
+    use_legacy_exporter=None,
+    pickle_protocol=2,
+    dynamic_shapes=None,
+    **kwargs,
+):
+    assert output_format == "exported_program"
+    if retrace and arg_inputs is None:
+        raise ValueError("retrace is True, however no inputs specs were provided")
+    torch.export.save(module.program, file_path)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Put a Torch-TensorRT of some version, and a GPU, where the engine looks for them."""
+
+    def put(version):
+        number = (2, 14) if version == "rtx" else tuple(map(int, version.split(".")[:2]))
+        fake = types.ModuleType("torch_tensorrt")
+        fake.__version__ = version
+        fake.compiled = []
+        compile_program = (
+            compile_2_8 if number < (2, 10) else compile_2_10 if number < (2, 13) else compile_2_13
+        )
+
+        def save(module, *arguments, **options):
+            fake.compiled.append(module.options)
+            (save_2_8 if number < (2, 11) else save_2_11)(module, *arguments, **options)
+
+        fake.dynamo = types.SimpleNamespace(compile=compile_program)
+        fake.Input = lambda **shapes: types.SimpleNamespace(**shapes)
+        fake.save = save
+        fake.load = torch.export.load
+        provider = types.ModuleType("tensorrt")
+        provider.__version__ = "10.12.0"
+        if version == "rtx":
+            fake.tensorrt_package_name = "tensorrt_rtx"
+        monkeypatch.setitem(sys.modules, "torch_tensorrt", fake)
+        monkeypatch.setitem(sys.modules, "tensorrt", provider)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Orin")
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 7))
+        monkeypatch.setattr(tensorrt, "DEVICE", torch.device("cpu"))
+        return fake
+
+    return put
+
+
+@pytest.fixture
+def load(checkpoint, tmp_path):
+    def make(kind, precision="f32"):
+        settings = EngineSettings(precision=precision, cache_dir=str(tmp_path))
+        return TensorRtEngine(checkpoint(kind, onnx=False), settings)
+
+    return make
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_is_asked_to_keep_the_types_of_the_module(version, library, load):
+    torch_tensorrt = library(version)
+    assert load("face", precision="auto").precision == "f16"
+    (options,) = torch_tensorrt.compiled
+    assert options["typed"]
+    (crops,) = options["arg_inputs"]
+    assert crops.dtype == torch.float16
+    assert [shape[0] for shape in (crops.min_shape, crops.opt_shape, crops.max_shape)] == [
+        1,
+        4,
+        16,
+    ]
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_it_agrees_with_eager_torch(kind, library, checkpoint, crops, eager, load):
+    library("2.13.0")
+    batch = crops(SPECS[kind], persons=5, scenes=2)
+    expected = eager(checkpoint(kind, onnx=False), batch)
+    assert largest_difference(load(kind).infer(*batch), expected) < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["both", "conditioned"])
+def test_half_precision_stays_within_two_hundredths(kind, library, checkpoint, crops, eager, load):
+    library("2.13.0")
+    batch = crops(SPECS[kind], persons=2)
+    expected = eager(checkpoint(kind, onnx=False), batch)
+    assert 0 < largest_difference(load(kind, precision="f16").infer(*batch), expected) < 2e-2
+
+
+@pytest.mark.parametrize("kind", ["both", "conditioned"])
+def test_the_export_takes_1_to_16_persons(kind, checkpoint, crops, eager):
+    weights = checkpoint(kind, onnx=False)
+    spec = SPECS[kind]
+    run = export_batch(load_checkpoint(weights), "f32", torch.device("cpu")).module()
+    for persons in (1, 3, MAX_BATCH) if kind == "both" else (1, 3):
+        batch = crops(spec, persons=persons, scenes=persons)
+        columns = run(*(torch.from_numpy(part).float() for part in batch[:2])).detach().numpy()
+        expected = eager(weights, batch)
+        np.testing.assert_allclose(columns[:, :7], expected.probabilities, atol=1e-4)
+        np.testing.assert_allclose(columns[:, 7], expected.face_weight, atol=1e-4)
+        np.testing.assert_allclose(
+            columns[:, 9:], expected.attention.reshape(persons, -1), atol=1e-4
+        )
+
+
+def test_softmaxes_of_a_half_precision_export_are_float32(checkpoint):
+    program = export_batch(
+        load_checkpoint(checkpoint("both", onnx=False)), "f16", torch.device("cpu")
+    )
+    nodes = list(program.graph.nodes)
+    softmaxes = [node for node in nodes if "softmax" in str(node.target)]
+    assert len(softmaxes) == 3  # attention, fusion, classes
+    assert {node.meta["val"].dtype for node in softmaxes} == {torch.float32}
+    convolutions = [node for node in nodes if "conv2d" in str(node.target)]
+    assert {node.meta["val"].dtype for node in convolutions} == {torch.float16}
+
+
+def test_an_engine_is_built_once_and_then_loaded(library, crops, load, caplog):
+    torch_tensorrt = library("2.9.0")
+    batch = crops(SPECS["face"], persons=3)
+    first = load("face").infer(*batch)
+    second = load("face").infer(*batch)
+    assert len(torch_tensorrt.compiled) == 1
+    assert sum("caer build-engine" in record.message for record in caplog.records) == 1
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+
+
+def test_a_build_that_fails_leaves_no_engine_behind(library, load, tmp_path, monkeypatch):
+    torch_tensorrt = library("2.9.0")
+
+    def fill_disk(module, file_path, **options):
+        with open(file_path, "wb") as file:  # noqa: PTH123
+            file.write(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch_tensorrt, "save", fill_disk)
+    with pytest.raises(OSError, match="no space"):
+        load("face")
+    assert not list(tmp_path.rglob("*.ep"))
+
+
+def test_the_name_of_an_engine_holds_all_that_it_depends_on(
+    library, checkpoint, tmp_path, monkeypatch
+):
+    def path(kind="face", precision="f16"):
+        return engine_path(checkpoint(kind, onnx=False), precision, str(tmp_path))
+
+    library("2.13.0")
+    paths = [path(), path("context"), path(precision="f32")]
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    paths.append(path())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    paths.append(path())
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", "10.13.0")
+    paths.append(path())
+    monkeypatch.setattr(torch, "__version__", "2.8.0")
+    paths.append(path())
+    library("2.14.0")
+    paths.append(path())
+    library("rtx")
+    paths.append(path())
+    assert len(set(paths)) == len(paths)
+    assert path() == paths[-1]
+    assert path().name.startswith(f"{checkpoint('face', onnx=False).stem}-")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Exception("import error when try to import _TensorRTProxyModule"),
+        AssertionError(),
+        OSError("libcudart.so.12: cannot open shared object file"),
+        ImportError("No module named 'torch_tensorrt'"),
+    ],
+)
+def test_an_import_that_fails_is_an_engine_error(failure, library, load, monkeypatch):
+    library("2.13.0")
+    monkeypatch.delitem(sys.modules, "torch_tensorrt")
+
+    class Refusing:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torch_tensorrt":
+                raise failure
+
+    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
+    with pytest.raises(EngineError, match="Torch-TensorRT cannot be imported.*docs/engines.md"):
+        load("face")
+
+
+def test_without_a_gpu_nothing_of_tensorrt_is_imported(load, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", None)
+    with pytest.raises(EngineError, match="needs an NVIDIA GPU"):
+        load("face")
+
+
+def test_int8_is_refused(library, load):
+    library("2.13.0")
+    with pytest.raises(EngineError, match="precision int8 is not one of tensorrt's"):
+        load("face", precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), OutOfMemoryError),
+        (RuntimeError("[Error thrown] CUDA Runtime (out of memory)"), OutOfMemoryError),
+        (RuntimeError("illegal memory access"), EngineError),
+    ],
+)
+def test_memory_that_runs_out_is_told_from_other_failures(
+    failure, expected, library, crops, load, monkeypatch
+):
+    library("2.13.0")
+    engine = load("face")
+
+    def fail(*inputs):
+        raise failure
+
+    monkeypatch.setattr(engine, "_run", fail)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    with pytest.raises(EngineError) as caught:
+        engine.infer(*crops(SPECS["face"], persons=1))
+    assert type(caught.value) is expected
+
+
+def test_an_answer_is_not_overwritten_by_the_next(library, crops, load):
+    library("2.13.0")
+    engine = load("both")
+    first = engine.infer(*crops(SPECS["both"], persons=1, seed=1))
+    kept = first.probabilities.copy()
+    engine.infer(*crops(SPECS["both"], persons=1, seed=2))
+    np.testing.assert_array_equal(first.probabilities, kept)
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 1e-4), ("f16", 2e-2)])
+@pytest.mark.parametrize("kind", SPECS)
+def test_on_a_gpu_it_agrees_with_eager_torch(
+    kind, precision, tolerance, checkpoint, crops, eager, load
+):
+    engine = load(kind, precision=precision)
+    for persons in (1, 5, MAX_BATCH):
+        batch = crops(SPECS[kind], persons=persons, scenes=1)
+        expected = eager(checkpoint(kind, onnx=False), batch)
+        assert largest_difference(engine.infer(*batch), expected) < tolerance
+    assert load(kind, precision=precision).infer(*batch).probabilities.shape == (MAX_BATCH, 7)
