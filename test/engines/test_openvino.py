@@ -191,7 +191,8 @@ def test_torch_is_never_imported(name, tmp_path):
 import sys
 from caer_ros.engines.select import blank_batch, load_engine
 from caer_ros.engines.settings import EngineSettings
-engine = load_engine(EngineSettings(weights={name!r}, engine="openvino", cache_dir={str(tmp_path)!r}))
+settings = EngineSettings(weights={name!r}, engine="openvino", cache_dir={str(tmp_path)!r})
+engine = load_engine(settings)
 print(engine.name, len(engine.infer(*blank_batch(engine.spec, 2)).probabilities))
 print([name for name in sys.modules if name.split(".")[0] in ("torch", "onnx", "lightning")])
 """
