@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+import torch
 
 from caer_ros.engines import select
 from caer_ros.engines.base import EngineError
@@ -48,7 +49,7 @@ def test_auto_without_a_gpu_is_openvino_and_silent(no_gpu, settings, caplog):
     assert not [r for r in caplog.records if r.name.startswith("caer_ros.engines.fallback")]
 
 
-@pytest.mark.skipif("torch.cuda.is_available()", reason="this machine has the GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU")
 def test_auto_passes_over_what_is_broken_with_one_warning(gpu, settings, caplog):
     engine = load_engine(settings())
     assert (engine.name, engine.device) == ("openvino", "CPU")

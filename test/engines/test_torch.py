@@ -41,7 +41,7 @@ def test_threads_stay_below_the_cores(checkpoint):
     assert torch.get_num_threads() == max(1, min(4, len(os.sched_getaffinity(0)) - 1))
 
 
-@pytest.mark.skipif("torch.cuda.is_available()", reason="a GPU has it")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has it")
 def test_a_precision_the_device_lacks_is_refused(load):
     with pytest.raises(EngineError, match=r"precision f16 is not one of torch's on CPU"):
         load("face", precision="f16")
