@@ -10,19 +10,18 @@ squares and crosses of all the same colours. Everything is drawn from a seed; no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from caer_ros.training.datasets.dataset import DataSet
-from caer_ros.training.examples import Example, one_hot
 from caer_ros.types import Emotion, Face
 
 WIDTH, HEIGHT = 256, 192
 
-SPLITS = ("train", "validation", "test")
+UNSEEN = (51, 19)
+"""Width and height of the borders where nothing is put: the context stream's centre crop leaves
+out 45 and 12 pixels, and targets move by up to 6."""
 
 COLOURS = {
     Emotion.ANGER: (40, 40, 220),
@@ -81,14 +80,19 @@ class Scene:
     in_face: bool
 
 
-def draw_scene(seed: int, index: int) -> Scene:
-    """Draw scene number `index` of the series `seed`; even ones have the label in the face."""
+def draw_scene(seed: int, index: int, moment: float = 1.0) -> Scene:
+    """Draw scene number `index` of the series `seed`; even ones have the label in the face.
+
+    `moment` runs from 0 to 1 through a clip: the expression grows to its full strength while head
+    and target move a little. A picture is the last moment.
+    """
     rng = np.random.default_rng((seed, index))
     in_face = index % 2 == 0
     shown = Emotion(int(rng.integers(len(Emotion))))
     label = shown
     if in_face:
-        label = Emotion(int(rng.choice([e for e in Emotion if e not in (Emotion.NEUTRAL, shown)])))
+        others = [e for e in Emotion if e not in (Emotion.NEUTRAL, shown)]
+        label = Emotion(int(rng.choice(others)))
     radius = rng.uniform(30, 38)
     size = rng.uniform(11, 14)
     head = rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50))
@@ -98,35 +102,20 @@ def draw_scene(seed: int, index: int) -> Scene:
     for _ in range(rng.integers(6, 11)):
         extent = rng.uniform(6, 14)
         _draw_distractor(canvas, rng, _free_place(rng, extent, taken), extent)
+    to_come = (1 - moment) * rng.uniform(-6, 6, (2, 2))
+    head, target = head + to_come[0], target + to_come[1]
     _draw_target(canvas, target, size, COLOURS[shown])
     expression = EXPRESSIONS[label if in_face else Emotion.NEUTRAL]
-    _draw_head(canvas, rng, head, radius, expression)
+    _draw_head(canvas, rng, head, radius, expression, 0.4 + 0.6 * moment)
     image = cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     # what a face detector calls the face: from the brows to the chin
     face = _box(head + (0, 0.1 * radius), 0.8 * radius)
     if not in_face and rng.random() < 0.5:
         _blur(image, face)
-    noisy = image * rng.uniform(0.8, 1.1) + 4 * rng.standard_normal(image.shape, np.float32)
+    light = rng.uniform(0.8, 1.1)
+    noise = np.random.default_rng((seed, index, round(1000 * moment)))
+    noisy = image * light + 4 * noise.standard_normal(image.shape, np.float32)
     return Scene(noisy.clip(0, 255).astype(np.uint8), face, _box(target, size), label, in_face)
-
-
-def read(count: int, split: str) -> DataSet:
-    """Return `count` scenes as a data set; each split is a series of its own.
-
-    `all` is the test split, there being no end of scenes.
-    """
-    seed = SPLITS.index("test" if split == "all" else split)
-    examples = []
-    for index in range(count):
-        scene = draw_scene(seed, index)
-        name = f"{split}/{index}"
-        load = partial(_load, seed, index)
-        examples.append(Example(name, name, one_hot(scene.label), load, (scene.face,)))
-    return DataSet(f"synthetic:{count}", split, tuple(examples))
-
-
-def _load(seed: int, index: int) -> list[np.ndarray]:
-    return [draw_scene(seed, index).image]
 
 
 # Drawing happens on a canvas of twice the size, in pixels of the final picture.
@@ -161,10 +150,10 @@ def _free_place(
 ) -> np.ndarray:
     """Return a point, add it to `taken`; as far from the others as 50 tries find.
 
-    It lies where the centre crop of the context stream sees it.
+    It lies where the centre crop of the context stream sees all of it.
     """
-    margin = (0.2 * WIDTH, 0.15 * HEIGHT)
-    tries = rng.uniform(margin, (WIDTH - margin[0], HEIGHT - margin[1]), (50, 2))
+    least = np.array(UNSEEN) + radius
+    tries = rng.uniform(least, (WIDTH, HEIGHT) - least, (50, 2))
     others, reaches = (np.array(column) for column in zip(*taken, strict=True))
     gaps = (np.linalg.norm(tries[:, None] - others, axis=2) - reaches).min(axis=1) - radius
     fits = np.flatnonzero(gaps > 0)
@@ -222,11 +211,14 @@ def _draw_head(
     centre: np.ndarray,
     radius: float,
     expression: Expression,
+    strength: float,
 ) -> None:
     """Draw a head; its features are in units of `radius`, x to the right and y down."""
     turn = _rotation(rng.normal(0, 0.08))
     aside = np.array([rng.normal(0, 0.05), rng.normal(0, 0.03)])
-    drawn = {name: value + rng.normal(0, 0.12) for name, value in vars(expression).items()}
+    drawn = {
+        name: strength * value + rng.normal(0, 0.12) for name, value in vars(expression).items()
+    }
     tone = rng.uniform(0.35, 1.0)
     skin = (150 * tone, 185 * tone, 235 * tone)
     dark = (70 * tone, 85 * tone, 120 * tone)

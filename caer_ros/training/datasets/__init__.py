@@ -8,7 +8,8 @@ A source is `<layout>:<path>`:
     ferplus:<path>  FER2013{Train,Valid,Test}/ with fer2013new.csv, or npz files
     boxes:<file>    lines of path,label,x1,y1,x2,y2
     folder:<dir>    <Class>/ with pictures or videos of scenes, or of face crops
-    synthetic:<n>   n drawn scenes (`caer_ros.training.synthetic`)
+    synthetic:<n>   n drawn scenes (`caer_ros.training.synthetic`); synthetic-clips:<n> the same as
+                    clips
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from caer_ros.training import synthetic
-from caer_ros.training.datasets import box_list, class_folders, ferplus
+from caer_ros.training.datasets import box_list, class_folders, ferplus, synthetic
 from caer_ros.training.datasets.dataset import DataSet
 from caer_ros.training.datasets.files import LabelledFile
 from caer_ros.training.datasets.media import read_frames
@@ -32,7 +32,7 @@ from caer_ros.types import Face
 
 __all__ = ["LAYOUTS", "SPLITS", "DataSet", "own_splits", "read"]
 
-LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus", "synthetic")
+LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus", *synthetic.LAYOUTS)
 
 Item = TypeVar("Item", LabelledFile, Example)
 
@@ -59,8 +59,8 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
         DataError: for a source that is missing, of another layout, or without such a split.
     """
     layout, root = _parse(source)
-    if layout == "synthetic":
-        return synthetic.read(int(root.name), split)
+    if layout in synthetic.LAYOUTS:
+        return synthetic.read(int(root.name), split, layout)
     named = own_splits(source)
     if split == "test" and "test" not in named:
         raise DataError(f"{source} has no test split; evaluate validation or all of it instead")
@@ -80,7 +80,7 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
 def own_splits(source: str) -> tuple[str, ...]:
     """Return the splits that the data set itself makes, none for one that makes none."""
     layout, root = _parse(source)
-    if layout == "synthetic":
+    if layout in synthetic.LAYOUTS:
         return synthetic.SPLITS
     if layout == "ferplus":
         return ferplus.own_splits(root)
@@ -94,7 +94,7 @@ def _parse(source: str) -> tuple[str, Path]:
             f"data {source!r} is not <layout>:<path> with one of the layouts {', '.join(LAYOUTS)}"
         )
     root = Path(path).expanduser()
-    if layout == "synthetic":
+    if layout in synthetic.LAYOUTS:
         if not path.isdecimal() or not int(path):
             raise DataError(f"data {source!r}: {path!r} is not a number of scenes")
     elif not root.exists():

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
+from caer_ros.perception.detector import DetectorSettings, FaceDetector
+from caer_ros.training import synthetic
+from caer_ros.training.datasets.faces import iou
+from caer_ros.training.synthetic import Scene, draw_scene
+from caer_ros.types import Emotion
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return [draw_scene(0, index) for index in range(80)]
+
+
+def test_a_scene_is_always_drawn_alike() -> None:
+    assert np.array_equal(draw_scene(1, 7).image, draw_scene(1, 7).image)
+    assert not np.array_equal(draw_scene(1, 7).image, draw_scene(1, 9).image)
+    assert not np.array_equal(draw_scene(1, 7).image, draw_scene(2, 7).image)
+
+
+def test_the_label_is_in_every_second_face(scenes: list[Scene]) -> None:
+    assert [scene.in_face for scene in scenes] == [True, False] * 40
+    # a neutral face says nothing, so no face says "neutral"
+    assert all(scene.label is not Emotion.NEUTRAL for scene in scenes if scene.in_face)
+    assert {scene.label for scene in scenes if not scene.in_face} == set(Emotion)
+
+
+def test_the_target_has_the_colour_of_its_class(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        x, y = (scene.target.x1 + scene.target.x2) / 2, (scene.target.y1 + scene.target.y2) / 2
+        ring = y - 0.65 * scene.target.height / 2
+        patch = scene.image[round(ring) - 1 : round(ring) + 2, round(x) - 1 : round(x) + 2]
+        shade = patch.mean(axis=(0, 1))
+        nearest = min(
+            Emotion, key=lambda e: np.abs(_hue(shade) - _hue(synthetic.COLOURS[e])).sum()
+        )
+        assert (nearest is scene.label) != scene.in_face
+
+
+def _hue(shade: ArrayLike) -> np.ndarray:
+    return np.asarray(shade) / np.max(shade)
+
+
+def test_target_and_face_are_apart_and_the_context_stream_sees_the_target(
+    scenes: list[Scene],
+) -> None:
+    for scene in scenes:
+        assert iou(scene.face, scene.target) == 0
+        small = shrink_scene(scene.image, 112)
+        height, width = small.image.shape[:2]
+        left, top = (width - 112) // 2 * small.scale_x, (height - 112) // 2 * small.scale_y
+        assert left <= scene.target.x1
+        assert top <= scene.target.y1
+        assert scene.target.x2 <= left + 112 * small.scale_x
+        assert scene.target.y2 <= top + 112 * small.scale_y
+
+
+@pytest.mark.parametrize("index", range(0, 20, 2))
+def test_nothing_of_an_expression_shows_where_the_face_is_hidden(
+    index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pictures() -> tuple[np.ndarray, np.ndarray]:
+        scene = draw_scene(0, index)
+        margin = CropSettings().face_margin
+        face = face_crop(scene.image, scene.face, 96, margin)
+        return face, context_crop(shrink_scene(scene.image, 112), [scene.face], 112)
+
+    face, context = pictures()
+    neutral = dict.fromkeys(Emotion, synthetic.EXPRESSIONS[Emotion.NEUTRAL])
+    monkeypatch.setattr(synthetic, "EXPRESSIONS", neutral)
+    other_face, other_context = pictures()
+    assert np.abs(face.astype(int) - other_face).max() > 50
+    assert np.array_equal(context, other_context)
+
+
+def test_the_detector_takes_drawn_faces_for_faces(scenes: list[Scene]) -> None:
+    detector = FaceDetector(DetectorSettings(threads=1))
+    expressive = [scene for scene in scenes if scene.in_face]
+    overlaps = [
+        max((iou(face, scene.face) for face in detector.detect(scene.image)), default=0.0)
+        for scene in expressive
+    ]
+    assert np.mean(np.array(overlaps) > 0.5) > 0.9
