@@ -53,6 +53,12 @@ class DetectorSettings:
         minimum=0,
         maximum=256,
     )
+    precision: str = setting(
+        "auto",
+        "arithmetic of the detector; auto is bf16 where the CPU has it, which finds the same "
+        "faces in three quarters of the time, f32 gives the same boxes on every machine",
+        choices=("auto", "f32"),
+    )
     interval: int = setting(
         1,
         "detect in every n-th image of a camera and predict the boxes in between; new faces are "
@@ -97,8 +103,8 @@ class FaceDetector:
             self._decode, height, width = _prepare(model, path)
             config = {
                 "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
                 **({"INFERENCE_NUM_THREADS": settings.threads} if settings.threads else {}),
+                **({"INFERENCE_PRECISION_HINT": "f32"} if settings.precision == "f32" else {}),
             }
             compiled = core.compile_model(_accept_bgr(model), "CPU", config)
         except RuntimeError as error:

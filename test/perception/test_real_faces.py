@@ -62,6 +62,15 @@ def test_all_five_of_the_group_are_found_in_place_at_any_resolution(
     assert all(75 * scale < face.width < 115 * scale for face in faces)
 
 
+def test_the_precision_does_not_decide_who_is_found(
+    group: np.ndarray, detector: FaceDetector
+) -> None:
+    exact = FaceDetector(DetectorSettings(threads=1, precision="f32")).detect(group)
+    for face, other in zip(detector.detect(group), exact, strict=True):
+        assert (face.x1, face.y1) == pytest.approx((other.x1, other.y1), abs=0.03 * face.width)
+        assert face.score == pytest.approx(other.score, abs=0.03)
+
+
 def test_a_grey_picture_given_as_bgr_and_a_mirrored_one_have_the_same_faces(
     group: np.ndarray, detector: FaceDetector
 ) -> None:
