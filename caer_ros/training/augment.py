@@ -1,0 +1,190 @@
+"""What a robot's camera does to a picture, drawn at random."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from caer_ros.settings import setting
+from caer_ros.types import Face
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How much training pictures are changed; nothing by default."""
+
+    flip: float = setting(0.0, "share mirrored", minimum=0.0, maximum=1.0)
+    shift: float = setting(
+        0.0, "the face box moves by up to this part of its side", minimum=0.0, maximum=0.5
+    )
+    scale: float = setting(
+        0.0, "the face box grows or shrinks by up to this part", minimum=0.0, maximum=0.9
+    )
+    rotation: float = setting(
+        0.0, "the face turns by up to so many degrees", minimum=0.0, maximum=180.0
+    )
+    brightness: float = setting(
+        0.0, "light changes by up to this part of white", minimum=0.0, maximum=1.0
+    )
+    contrast: float = setting(
+        0.0, "contrast grows or shrinks by up to this part", minimum=0.0, maximum=0.9
+    )
+    color: float = setting(
+        0.0, "each colour channel gains or loses up to this part", minimum=0.0, maximum=0.9
+    )
+    grey: float = setting(0.0, "share turned to grey", minimum=0.0, maximum=1.0)
+    low_light: float = setting(0.0, "share darkened, with noise", minimum=0.0, maximum=1.0)
+    blur: float = setting(0.0, "share blurred, by defocus or motion", minimum=0.0, maximum=1.0)
+    low_resolution: float = setting(
+        0.0, "share shrunk up to four times and enlarged again", minimum=0.0, maximum=1.0
+    )
+    noise: float = setting(0.0, "share with sensor noise", minimum=0.0, maximum=1.0)
+    jpeg: float = setting(0.0, "share compressed as JPEG", minimum=0.0, maximum=1.0)
+    occlusion: float = setting(
+        0.0, "share of faces with a rectangle in front of them", minimum=0.0, maximum=1.0
+    )
+    random_context: bool = setting(False, "cut the scene anywhere instead of in its middle")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One draw of everything a camera does to a picture or to all frames of a clip.
+
+    shift, zoom, angle: of the face box, in parts of its side, as a factor, in degrees.
+    table: uint8 (256, 1, 3), new value of each value and channel. blur: float32 kernel.
+    shrink: factor. noise: standard deviation in grey levels. quality: of the JPEG, 0 for none.
+    occlusion: (left, top, right, bottom) in parts of the face crop, and the BGR fill.
+    corner: where the scene is cut, in parts of what there is to choose from; None for its middle.
+    """
+
+    flip: bool = False
+    shift: tuple[float, float] = (0.0, 0.0)
+    zoom: float = 1.0
+    angle: float = 0.0
+    grey: bool = False
+    table: np.ndarray | None = None
+    blur: np.ndarray | None = None
+    shrink: float = 1.0
+    noise: float = 0.0
+    quality: int = 0
+    occlusion: tuple[tuple[float, ...], tuple[int, ...]] | None = None
+    corner: tuple[float, float] | None = None
+
+    def move(self, box: Face) -> Face:
+        """Return `box` shifted and zoomed."""
+        side = max(box.width, box.height)
+        x = (box.x1 + box.x2) / 2 + self.shift[0] * side
+        y = (box.y1 + box.y2) / 2 + self.shift[1] * side
+        width, height = box.width * self.zoom / 2, box.height * self.zoom / 2
+        return Face(x - width, y - height, x + width, y + height, box.score)
+
+    def face(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a square face crop, uint8 BGR, as this camera sees it."""
+        size = len(crop)
+        if self.occlusion:
+            (x1, y1, x2, y2), fill = self.occlusion
+            crop = crop.copy()
+            crop[int(y1 * size) : int(y2 * size), int(x1 * size) : int(x2 * size)] = fill
+        if self.angle:
+            middle = ((size - 1) / 2, (size - 1) / 2)
+            turn = cv2.getRotationMatrix2D(middle, self.angle, 1.0)
+            crop = cv2.warpAffine(crop, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        return self.scene(crop, rng)
+
+    def scene(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a picture, uint8 BGR, as this camera sees it; `rng` draws the noise."""
+        if self.flip:
+            image = cv2.flip(image, 1)
+        if self.grey:
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        if self.table is not None:
+            image = cv2.LUT(image, self.table)
+        if self.blur is not None:
+            image = cv2.filter2D(image, -1, self.blur, borderType=cv2.BORDER_REPLICATE)
+        if self.shrink > 1:
+            height, width = image.shape[:2]
+            small = (max(1, int(width / self.shrink)), max(1, int(height / self.shrink)))
+            image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        if self.noise:
+            noise = rng.standard_normal(image.shape, dtype=np.float32) * self.noise
+            image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        if self.quality:
+            _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        return image
+
+
+def draw_look(settings: AugmentSettings, size: int, rng: np.random.Generator) -> Look:
+    """Draw a look for a picture of `size` pixels."""
+    low_light = rng.random() < settings.low_light
+    return Look(
+        flip=rng.random() < settings.flip,
+        shift=(_around(settings.shift, rng), _around(settings.shift, rng)),
+        zoom=_factor(settings.scale, rng),
+        angle=_around(settings.rotation, rng),
+        grey=rng.random() < settings.grey,
+        table=_draw_table(settings, low_light, rng),
+        blur=_draw_blur(size, rng) if rng.random() < settings.blur else None,
+        shrink=rng.uniform(1.0, 4.0) if rng.random() < settings.low_resolution else 1.0,
+        noise=(rng.uniform(1, 12) if rng.random() < settings.noise else 0.0)
+        + (rng.uniform(2, 10) if low_light else 0.0),
+        quality=int(rng.integers(15, 90)) if rng.random() < settings.jpeg else 0,
+        occlusion=_draw_occlusion(rng) if rng.random() < settings.occlusion else None,
+        corner=(rng.random(), rng.random()) if settings.random_context else None,
+    )
+
+
+def _around(reach: float, rng: np.random.Generator) -> float:
+    return float(rng.uniform(-reach, reach))
+
+
+def _factor(reach: float, rng: np.random.Generator) -> float:
+    """Draw a factor between 1 / (1 + reach) and 1 + reach, as often above as below 1."""
+    return math.exp(_around(math.log1p(reach), rng))
+
+
+def _draw_table(
+    settings: AugmentSettings, low_light: bool, rng: np.random.Generator
+) -> np.ndarray | None:
+    if not (low_light or settings.brightness or settings.contrast or settings.color):
+        return None
+    gain = np.array([_factor(settings.color, rng) for _ in range(3)])
+    contrast = _factor(settings.contrast, rng)
+    light = _around(settings.brightness, rng)
+    values = np.linspace(0, 1, 256)[:, None]
+    values = ((values - 0.5) * contrast + 0.5 + light) * gain
+    if low_light:
+        values = np.clip(values, 0, 1) ** rng.uniform(1.0, 2.0) * rng.uniform(0.15, 0.6)
+    return np.clip(255 * values + 0.5, 0, 255).astype(np.uint8)[:, None, :]
+
+
+def _draw_blur(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a Gaussian of up to 3 % of the picture, or a straight motion of up to 15 %."""
+    if rng.random() < 0.5:
+        sigma = rng.uniform(0.005, 0.03) * size
+        line = cv2.getGaussianKernel(2 * math.ceil(2 * sigma) + 1, sigma, cv2.CV_32F)
+        return line @ line.T
+    length = rng.uniform(0.03, 0.15) * size
+    edge = 2 * math.ceil(length / 2) + 1
+    kernel = np.zeros((edge, edge), np.float32)
+    angle = rng.uniform(0, math.pi)
+    reach = length / 2 * np.array([math.cos(angle), math.sin(angle)])
+    middle = np.array([edge // 2, edge // 2])
+    ends = np.rint([middle - reach, middle + reach]).astype(int).tolist()
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return kernel / kernel.sum()
+
+
+def _draw_occlusion(
+    rng: np.random.Generator,
+) -> tuple[tuple[float, float, float, float], tuple[int, int, int]]:
+    """Draw a rectangle of 15 to 50 % of the face in both directions, in one colour."""
+    width, height = rng.uniform(0.15, 0.5, 2)
+    left, top = rng.uniform(-width / 2, 1 - width / 2), rng.uniform(-height / 2, 1 - height / 2)
+    corners = np.clip([left, top, left + width, top + height], 0, 1)
+    blue, green, red = rng.integers(0, 256, 3).tolist()
+    return tuple(corners.tolist()), (blue, green, red)

@@ -1,0 +1,203 @@
+"""Examples become batches of uint8 crops, cut by the very functions the robot uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from caer_ros.network.spec import NetworkSpec
+from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
+from caer_ros.training.augment import AugmentSettings, Look, draw_look
+from caer_ros.training.examples import DataError, Example, one_hot
+from caer_ros.training.settings import TrainSettings
+from caer_ros.types import Face
+
+
+class Draw(NamedTuple):
+    """Which example, the seed of its augmentation, and the edge of its face crop."""
+
+    index: int
+    seed: int
+    face_size: int
+
+
+class CropDataset(Dataset):
+    """Crops of examples: `faces` and `contexts` as the network takes them, `target` (7,).
+
+    Indexed with a `Draw` it augments by the draw's seed, so that a run can be repeated and
+    resumed; indexed with a number it gives the example as it is.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        spec: NetworkSpec,
+        crops: CropSettings,
+        augment: AugmentSettings,
+        soft_votes: bool = True,
+    ) -> None:
+        if spec.has_context and any(example.boxes is None for example in examples):
+            name = next(example.name for example in examples if example.boxes is None)
+            raise DataError(
+                f"{name} is a face crop without a scene, which streams {spec.streams!r} needs; "
+                "train streams: face on it"
+            )
+        self.examples = examples
+        self.spec = spec
+        self.crops = crops
+        self.augment = augment
+        self.soft_votes = soft_votes
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, np.ndarray]:
+        if isinstance(draw, Draw):
+            rng = np.random.default_rng(draw.seed)
+            look = draw_look(self.augment, draw.face_size, rng)
+            start, size = float(rng.random()), draw.face_size
+        else:
+            rng, look, start = np.random.default_rng(0), Look(), 0.5
+            draw, size = Draw(draw, 0, self.spec.face_size), self.spec.face_size
+        example = self.examples[draw.index]
+        frames, boxes = window(example, self.spec.clip_length, start)
+        item: dict[str, np.ndarray] = {
+            "target": example.target if self.soft_votes else one_hot(example.label)
+        }
+        if self.spec.has_face:
+            margin = self.crops.face_margin if example.boxes else 0.0
+            faces = [
+                look.face(face_crop(frame, look.move(box), size, margin), rng)
+                for frame, box in zip(frames, boxes, strict=True)
+            ]
+            item["faces"] = np.stack(faces) if self.spec.is_video else faces[0]
+        if self.spec.has_context:
+            scenes = [
+                look.scene(self._scene(frame, box, look), rng)
+                for frame, box in zip(frames, boxes, strict=True)
+            ]
+            item["contexts"] = np.stack(scenes) if self.spec.is_video else scenes[0]
+        return item
+
+    def _scene(self, frame: np.ndarray, box: Face, look: Look) -> np.ndarray:
+        size = self.spec.context_size
+        scene = shrink_scene(frame, size)
+        corner = None
+        if look.corner:
+            rows, columns = scene.image.shape[:2]
+            corner = (
+                round(look.corner[0] * (columns - size)),
+                round(look.corner[1] * (rows - size)),
+            )
+        return context_crop(scene, [box], size, corner)
+
+
+def window(
+    example: Example, length: int, start: float
+) -> tuple[list[np.ndarray], tuple[Face, ...]]:
+    """Return `length` frames of an example and their boxes.
+
+    `start`, 0 to 1, tells which of the possible windows; a shorter clip repeats its last frame.
+    For a face crop the box is the whole picture.
+    """
+    frames = example.load()
+    first = round(start * max(0, len(frames) - length))
+    indices = [min(i, len(frames) - 1) for i in range(first, first + length)]
+    frames = [frames[i] for i in indices]
+    if example.boxes is None:
+        return frames, tuple(Face(0, 0, f.shape[1], f.shape[0]) for f in frames)
+    return frames, tuple(example.boxes[i] for i in indices)
+
+
+class BalancedSampler(Sampler[Draw]):
+    """Draws as many examples an epoch as there are, rare classes more often.
+
+    Each example comes up as often as its weight tells, rounded up or down by chance. Epoch and
+    seed alone decide the draws: what was drawn before does not matter.
+    """
+
+    def __init__(
+        self, labels: Sequence[int], settings: TrainSettings, rank: int = 0, world: int = 1
+    ) -> None:
+        counts = np.bincount(labels)
+        weights = counts[np.asarray(labels)] ** -settings.balance
+        self.weights = weights * (len(weights) / weights.sum())
+        self.settings = settings
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.weights) // self.world
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng((self.settings.seed, self.epoch))
+        count = len(self.weights)
+        order = rng.permutation(count)
+        reached = np.cumsum(self.weights[order])
+        chosen = np.searchsorted(reached, np.arange(count) + rng.random())
+        chosen = rng.permutation(order[np.minimum(chosen, count - 1)])
+        seeds = rng.integers(2**63, size=count)
+        small = self.epoch < self.settings.first_epochs
+        settings = self.settings
+        size = settings.first_face_size if small else settings.network.face_size
+        for i in range(self.rank, len(self) * self.world, self.world):
+            yield Draw(int(chosen[i]), int(seeds[i]), size)
+
+
+def quiet_worker(_: int) -> None:
+    """Keep OpenCV in a reading process to the one thread it has."""
+    cv2.setNumThreads(0)
+
+
+class CaerData(LightningDataModule):
+    """The batches of one run: training augmented and balanced, validation as it is.
+
+    Under DDP every process draws its own share of the training examples and validates all.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        spec: NetworkSpec,
+        settings: TrainSettings,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.train = CropDataset(
+            train, spec, settings.crops, settings.augment, settings.soft_votes
+        )
+        self.validation = CropDataset(validation, spec, settings.crops, AugmentSettings())
+
+    def train_dataloader(self) -> DataLoader:
+        labels = [int(example.label) for example in self.train.examples]
+        world = self.trainer.world_size if self.trainer else 1
+        rank = self.trainer.global_rank if self.trainer else 0
+        sampler = BalancedSampler(labels, self.settings, rank, world)
+        return self._loader(self.train, sampler=sampler, drop_last=len(sampler) > self.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.validation)
+
+    @property
+    def batch_size(self) -> int:
+        return self.settings.batch_size
+
+    def _loader(self, data: CropDataset, **options: Any) -> DataLoader:
+        return DataLoader(
+            data,
+            self.batch_size,
+            num_workers=self.settings.workers,
+            persistent_workers=self.settings.workers > 0,
+            worker_init_fn=quiet_worker,
+            **options,
+        )

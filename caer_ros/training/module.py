@@ -1,0 +1,91 @@
+"""CAER-Net as Lightning trains it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
+
+from caer_ros.network.model import CaerNet
+from caer_ros.training.settings import TrainSettings
+
+
+class CaerModule(LightningModule):
+    """The loss, the optimiser and the validation of one run.
+
+    After a validation `validated` holds the logits (N, 7) and targets (N, 7) of the whole
+    validation set.
+    """
+
+    def __init__(self, model: CaerNet, settings: TrainSettings) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.validated: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_epoch_start(self) -> None:
+        # dropout by epoch and seed alone, so that a resumed run goes the way of an unbroken one
+        torch.manual_seed(
+            hash((self.settings.seed, self.current_epoch, self.global_rank)) % 2**63
+        )
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        logits = self._logits(batch)
+        loss = cross_entropy(
+            logits.float(), batch["target"], label_smoothing=self.settings.label_smoothing
+        )
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(logits))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.validated = []
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        logits = self.model.logits(batch.get("faces"), batch.get("contexts")).scores
+        self.validated.append((logits.float().cpu(), batch["target"].cpu()))
+
+    def _logits(self, batch: dict[str, Tensor]) -> Tensor:
+        rate = self.settings.stream_dropout
+        if not rate or self.model.spec.streams != "both":
+            return self.model.logits(batch.get("faces"), batch.get("contexts")).scores
+        face = self.model.encode_face(batch["faces"])
+        context, _ = self.model.attend(self.model.encode_context(batch["contexts"]), face)
+        chance = torch.rand(len(face), 1, device=face.device)
+        face = face * (chance >= rate / 2)
+        context = context * (chance < 1 - rate / 2)
+        return self.model.fuse(face, context)[0]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        settings = self.settings
+        kernels = [p for p in self.parameters() if p.dim() > 1]
+        others = [p for p in self.parameters() if p.dim() <= 1]
+        groups = [
+            {"params": kernels, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        optimizer: Optimizer
+        scheduler: LRScheduler
+        if settings.optimizer == "sgd":
+            optimizer = SGD(groups, settings.learning_rate, momentum=0.9, nesterov=True)
+        else:
+            optimizer = AdamW(groups, settings.learning_rate)
+        if settings.schedule == "step":
+            scheduler = StepLR(optimizer, settings.step_epochs, 0.1)
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        scheduler = OneCycleLR(
+            optimizer,
+            settings.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.15,
+            cycle_momentum=False,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+

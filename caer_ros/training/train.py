@@ -1,0 +1,243 @@
+"""Train CAER-Net on data sets in their own layouts.
+
+The run lives in the folder --output: `weights.safetensors` (the best so far by validation
+accuracy, temperature fitted), `last.ckpt` (to go on from) and `logs/`. The same command again
+goes on where the run stopped; a run that was killed loses at most the epoch it was in and ends
+with the weights it would have had. Later stages start from earlier ones with --init: first each
+stream alone, then both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint, write_whole
+from caer_ros.network.model import CaerNet
+from caer_ros.network.spec import WeightsError
+from caer_ros.training.data import CaerData
+from caer_ros.training.datasets import read
+from caer_ros.training.examples import DataError, Example
+from caer_ros.training.module import CaerModule
+from caer_ros.training.settings import TrainSettings, read_settings
+from caer_ros.types import CaerError, Emotion
+
+
+class KeepBest(Callback):
+    """Write the weights whenever the validation accuracy is the best so far.
+
+    Stands before the averaging callback, so that it sees the averaged weights.
+    """
+
+    def __init__(self, path: Path, provenance: dict[str, str]) -> None:
+        self.path = path
+        self.provenance = provenance
+        self.best = -1.0
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, CaerModule)
+        logits, targets = (torch.cat(part).numpy() for part in zip(*module.validated, strict=True))
+        labels = targets.argmax(axis=1)
+        figures = validation_figures(logits, labels)
+        module.log_dict({f"validation/{name}": value for name, value in figures.items()})
+        if figures["accuracy"] <= self.best or not trainer.is_global_zero:
+            return
+        self.best = figures["accuracy"]
+        measured = {f"validation_{name}": f"{value:.4f}" for name, value in figures.items()}
+        model = module.model
+        spec = model.spec
+        model.spec = dataclasses.replace(
+            spec,
+            temperature=fit_temperature(logits, labels),
+            provenance={**self.provenance, "epoch": str(trainer.current_epoch + 1), **measured},
+        )
+        save_checkpoint(model, self.path)
+        model.spec = spec
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+
+def validation_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return accuracy, macro F1 and the recall of each class that occurs."""
+    classes = len(Emotion)
+    confusion = np.zeros((classes, classes))
+    np.add.at(confusion, (labels, logits.argmax(axis=1)), 1)
+    hits, there, said = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = 2 * hits / np.maximum(there + said, 1)
+    recall = {
+        f"recall_{emotion.name.lower()}": float(hits[emotion] / there[emotion])
+        for emotion in Emotion
+        if there[emotion]
+    }
+    return {
+        "accuracy": float(hits.sum() / there.sum()),
+        "macro_f1": float(f1[there > 0].mean()),
+        **recall,
+    }
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the temperature that makes the labels most likely (Guo et al., ICML 2017)."""
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float(scaled[np.arange(len(labels)), labels].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
+
+
+def start_from(model: CaerNet, paths: list[Path]) -> None:
+    """Copy into `model` what checkpoints have that fits by name and shape; later ones win.
+
+    Raises:
+        WeightsError: where a checkpoint has nothing that fits.
+    """
+    own = model.state_dict()
+    for path in paths:
+        state = load_checkpoint(path).state_dict()
+        fitting = {n: t for n, t in state.items() if n in own and t.shape == own[n].shape}
+        if not any("encoder" in name for name in fitting):
+            raise WeightsError(
+                f"{path} has no stream that fits a {model.spec.architecture} with streams "
+                f"{model.spec.streams!r}; `caer inflate` makes a caer_net of a caer_net_s"
+            )
+        own.update(fitting)
+    model.load_state_dict(own)
+
+
+def train(
+    settings: TrainSettings,
+    train_examples: list[Example],
+    validation_examples: list[Example],
+    output: Path,
+    init: list[Path],
+    provenance: dict[str, str],
+) -> None:
+    """Train into folder `output`, or go on with the run that lies there.
+
+    Raises:
+        WeightsError: where a checkpoint to start from does not fit, or none can be written.
+        DataError: where an example cannot be read or lacks the scene the network needs.
+        CaerError: where `output` holds a run with other settings.
+    """
+    _claim(output, settings, provenance)
+    torch.manual_seed(settings.seed)
+    model = CaerNet(settings.network.spec())
+    start_from(model, init)
+    streams = tuple(name for name in ("face", "context") if model.spec.streams in (name, "both"))
+    model.spec = dataclasses.replace(model.spec, trained=streams)
+    if not model.spec.is_video:
+        model = model.to(memory_format=torch.channels_last)
+    callbacks: list[Callback] = [KeepBest(output / "weights.safetensors", provenance)]
+    if settings.ema:
+        callbacks.append(EMAWeightAveraging(decay=settings.ema))
+    callbacks.append(
+        ModelCheckpoint(
+            output, "last", enable_version_counter=False, save_on_train_epoch_end=True
+        )
+    )
+    several = settings.devices * settings.nodes > 1
+    trainer = Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.epochs,
+        logger=CSVLogger(output, "logs"),
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        sync_batchnorm=several,
+        log_every_n_steps=1_000_000,  # figures are an epoch's
+    )
+    last = output / "last.ckpt"
+    trainer.fit(
+        CaerModule(model, settings),
+        CaerData(train_examples, validation_examples, model.spec, settings),
+        ckpt_path=last if last.exists() else None,
+        weights_only=True,
+    )
+
+
+def _claim(output: Path, settings: TrainSettings, provenance: dict[str, str]) -> None:
+    """Write down what the run in `output` is, or see that it is the same."""
+    path = output / "run.json"
+    asked = json.dumps({"settings": dataclasses.asdict(settings), **provenance}, indent=2)
+    if not path.exists():
+        write_whole(path, asked.encode())
+    elif path.read_text() != asked:
+        raise CaerError(
+            f"{output} holds a run with other settings or data, see {path}; "
+            "choose another --output, or delete it"
+        )
+
+
+def read_splits(
+    sources: list[str], faces: bool
+) -> tuple[list[Example], list[Example]]:
+    """Read the training and validation examples of all sources, and say what was read."""
+    parts: dict[str, list[Example]] = {"train": [], "validation": []}
+    for source in sources:
+        for split, examples in parts.items():
+            data = read(source, split, faces=faces)
+            print(data)
+            examples.extend(data.examples)
+    shared = {e.group for e in parts["train"]} & {e.group for e in parts["validation"]}
+    if shared:
+        raise DataError(f"{min(shared)} is in both the training and the validation split")
+    return parts["train"], parts["validation"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="settings, e.g. config/train/face.yaml")
+    parser.add_argument(
+        "--data",
+        action="append",
+        required=True,
+        metavar="LAYOUT:PATH",
+        help="caer, caer-s, afew, ferplus, boxes or folder, and where it lies; may be repeated",
+    )
+    parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--init",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="weights to start from, of one stream or of all; may be repeated",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    settings = read_settings(args.config)
+    provenance = {
+        "data": ", ".join(args.data),
+        "split": "the data sets' own, else a fifth of the films, videos or files by hash",
+        "seed": str(settings.seed),
+        "licence": settings.licence,
+        "init": ", ".join(map(str, args.init)),
+        "versions": f"caer_ros {metadata.version('caer_ros')}, torch {torch.__version__}",
+        "machine": platform.platform(),
+    }
+    examples = read_splits(args.data, args.faces)
+    train(settings, *examples, args.output, args.init, provenance)
+    print(f"{args.output / 'weights.safetensors'}")
+    return 0
