@@ -74,6 +74,7 @@ def export_onnx(weights: Path, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
+    assert program is not None
     proto = program.model_proto
     _halve(proto.graph)
     proto.graph.name = export_name(weights)

@@ -30,9 +30,7 @@ class CaerModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # dropout by epoch and seed alone, so that a resumed run goes the way of an unbroken one
-        torch.manual_seed(
-            hash((self.settings.seed, self.current_epoch, self.global_rank)) % 2**63
-        )
+        torch.manual_seed(hash((self.settings.seed, self.current_epoch, self.global_rank)) % 2**63)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         logits = self._logits(batch)
@@ -88,4 +86,3 @@ class CaerModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-

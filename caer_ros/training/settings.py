@@ -42,7 +42,9 @@ class TrainSettings:
     seed: int = setting(0, "of initial weights, sampling and augmentation", minimum=0)
     epochs: int = setting(12, "passes over the data", minimum=1)
     batch_size: int = setting(32, "examples a step, on each device", minimum=1)
-    optimizer: str = setting("sgd", "with Nesterov momentum 0.9, or AdamW", choices=("sgd", "adamw"))
+    optimizer: str = setting(
+        "sgd", "with Nesterov momentum 0.9, or AdamW", choices=("sgd", "adamw")
+    )
     learning_rate: float = setting(5e-3, "the highest of the schedule", minimum=0.0)
     weight_decay: float = setting(0.0, "of convolutions and linear layers", minimum=0.0)
     schedule: str = setting(

@@ -23,7 +23,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint, write_whole
 from caer_ros.network.model import CaerNet
@@ -31,6 +31,7 @@ from caer_ros.network.spec import WeightsError
 from caer_ros.training.data import CaerData
 from caer_ros.training.datasets import read
 from caer_ros.training.examples import DataError, Example
+from caer_ros.training.metrics import measure
 from caer_ros.training.module import CaerModule
 from caer_ros.training.settings import TrainSettings, read_settings
 from caer_ros.types import CaerError, Emotion
@@ -51,17 +52,24 @@ class KeepBest(Callback):
         assert isinstance(module, CaerModule)
         logits, targets = (torch.cat(part).numpy() for part in zip(*module.validated, strict=True))
         labels = targets.argmax(axis=1)
-        figures = validation_figures(logits, labels)
+        temperature = fit_temperature(logits, labels)
+        metrics = measure(labels, softmax(logits / temperature, axis=1))
+        figures = {
+            "accuracy": metrics.accuracy,
+            "macro_f1": metrics.macro_f1,
+            "calibration_error": metrics.calibration_error,
+            **{f"recall_{e.name.lower()}": float(metrics.recall[e]) for e in Emotion},
+        }
         module.log_dict({f"validation/{name}": value for name, value in figures.items()})
-        if figures["accuracy"] <= self.best or not trainer.is_global_zero:
+        if metrics.accuracy <= self.best or not trainer.is_global_zero:
             return
-        self.best = figures["accuracy"]
+        self.best = metrics.accuracy
         measured = {f"validation_{name}": f"{value:.4f}" for name, value in figures.items()}
         model = module.model
         spec = model.spec
         model.spec = dataclasses.replace(
             spec,
-            temperature=fit_temperature(logits, labels),
+            temperature=temperature,
             provenance={**self.provenance, "epoch": str(trainer.current_epoch + 1), **measured},
         )
         save_checkpoint(model, self.path)
@@ -72,25 +80,6 @@ class KeepBest(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
-
-
-def validation_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return accuracy, macro F1 and the recall of each class that occurs."""
-    classes = len(Emotion)
-    confusion = np.zeros((classes, classes))
-    np.add.at(confusion, (labels, logits.argmax(axis=1)), 1)
-    hits, there, said = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    f1 = 2 * hits / np.maximum(there + said, 1)
-    recall = {
-        f"recall_{emotion.name.lower()}": float(hits[emotion] / there[emotion])
-        for emotion in Emotion
-        if there[emotion]
-    }
-    return {
-        "accuracy": float(hits.sum() / there.sum()),
-        "macro_f1": float(f1[there > 0].mean()),
-        **recall,
-    }
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -144,14 +133,12 @@ def train(
     streams = tuple(name for name in ("face", "context") if model.spec.streams in (name, "both"))
     model.spec = dataclasses.replace(model.spec, trained=streams)
     if not model.spec.is_video:
-        model = model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     callbacks: list[Callback] = [KeepBest(output / "weights.safetensors", provenance)]
     if settings.ema:
         callbacks.append(EMAWeightAveraging(decay=settings.ema))
     callbacks.append(
-        ModelCheckpoint(
-            output, "last", enable_version_counter=False, save_on_train_epoch_end=True
-        )
+        ModelCheckpoint(output, "last", enable_version_counter=False, save_on_train_epoch_end=True)
     )
     several = settings.devices * settings.nodes > 1
     trainer = Trainer(
@@ -189,9 +176,7 @@ def _claim(output: Path, settings: TrainSettings, provenance: dict[str, str]) ->
         )
 
 
-def read_splits(
-    sources: list[str], faces: bool
-) -> tuple[list[Example], list[Example]]:
+def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Example]]:
     """Read the training and validation examples of all sources, and say what was read."""
     parts: dict[str, list[Example]] = {"train": [], "validation": []}
     for source in sources:

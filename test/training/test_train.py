@@ -1,0 +1,197 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from caer_ros.cli import main as caer
+from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
+from caer_ros.network.inflate import inflate
+from caer_ros.network.model import CaerNet
+from caer_ros.network.spec import NetworkSpec, WeightsError
+from caer_ros.settings import SettingError
+from caer_ros.training.examples import Example, one_hot
+from caer_ros.training.settings import NetworkSettings, TrainSettings, read_settings
+from caer_ros.training.train import fit_temperature, start_from, train
+from caer_ros.types import CaerError, Emotion, Face
+
+CONFIG = """
+epochs: 5
+batch_size: 16
+learning_rate: 0.05
+schedule: one_cycle
+soft_votes: true
+balance: 0.3
+ema: 0.8
+first_face_size: 16
+first_epochs: 2
+workers: 0
+network: {streams: face, face_size: 24}
+augment: {flip: 0.5, noise: 0.3, occlusion: 0.2}
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def ferplus(tmp_path):
+    """FER+ archives whose pictures are brighter from class to class."""
+    folder = tmp_path / "ferplus"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 96), ("valid", 35)):
+        column = np.arange(count) % 7
+        images = 30 * column[:, None, None] + rng.integers(0, 30, (count, 48, 48))
+        votes = np.zeros((count, 10), np.uint8)
+        votes[np.arange(count), column] = 10
+        np.savez(folder / f"ferplus_{name}.npz", images=images.astype(np.uint8), votes=votes)
+    return f"ferplus:{folder}"
+
+
+def command(config, data, output):
+    return ["train", str(config), "--data", data, "--output", str(output)]
+
+
+def train_until(stop, arguments):
+    """Run `caer train` in a process of its own and kill it as soon as `stop` holds."""
+    code = "import sys; from caer_ros.cli import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment)
+    while process.poll() is None and not stop():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(config, ferplus, tmp_path):
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    arguments = command(config, ferplus, broken)
+    train_until((broken / "last.ckpt").exists, arguments)
+    epoch = torch.load(broken / "last.ckpt", weights_only=True)["epoch"]
+    assert epoch < 4
+    assert caer(arguments) == 0
+    assert caer(command(config, ferplus, whole)) == 0
+    resumed, straight = (
+        torch.load(run / "last.ckpt", weights_only=True) for run in (broken, whole)
+    )
+    assert resumed["epoch"] == straight["epoch"] == 4
+    for name, tensor in straight["state_dict"].items():
+        assert torch.equal(resumed["state_dict"][name], tensor), name
+    assert (broken / "weights.safetensors").read_bytes() == (
+        whole / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path):
+    assert caer(command(config, ferplus, tmp_path / "run")) == 0
+    model = load_checkpoint(tmp_path / "run" / "weights.safetensors")
+    spec = model.spec
+    assert spec.trained == ("face",)
+    assert spec.temperature != 1.0
+    assert spec.provenance["data"] == ferplus
+    assert spec.provenance["seed"] == "0"
+    # seven classes: chance is 0.14
+    assert float(spec.provenance["validation_accuracy"]) > 0.25
+
+
+def test_a_folder_with_another_run_is_refused(config, ferplus, tmp_path, capsys):
+    assert caer(command(config, ferplus, tmp_path / "run")) == 0
+    config.write_text(CONFIG.replace("ema: 0.8", "ema: 0.9"))
+    assert caer(command(config, ferplus, tmp_path / "run")) == 2
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
+def test_an_unknown_setting_is_refused_by_name(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("learning_rat: 0.1")
+    with pytest.raises(SettingError, match="'learning_rat'"):
+        read_settings(path)
+
+
+@pytest.mark.parametrize("path", sorted(Path("config/train").glob("*.yaml")), ids=str)
+def test_every_shipped_recipe_is_read(path):
+    assert read_settings(path).network.spec()
+
+
+def scene_examples(count, frames):
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (count, frames, 60, 80, 3), dtype=np.uint8)
+    box = Face(20, 20, 40, 40)
+    return [
+        Example(str(i), str(i), one_hot(Emotion(i % 7)), clip.__iter__, (box,) * frames)
+        for i, clip in enumerate(map(list, clips))
+    ]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        NetworkSettings(face_size=32, context_size=32),
+        NetworkSettings(face_size=32, context_size=32, context_attention="face_conditioned"),
+        NetworkSettings(streams="context", context_size=32),
+        NetworkSettings(
+            architecture="caer_net", clip_length=8, face_size=32, context_size=32
+        ),
+    ],
+    ids=repr,
+)
+def test_scenes_train_every_stream(network, tmp_path):
+    settings = TrainSettings(
+        epochs=1, batch_size=4, workers=0, stream_dropout=0.5, network=network
+    )
+    length = network.clip_length
+    examples = [
+        dataclasses.replace(e, load=lambda frames=list(e.load()): frames)
+        for e in scene_examples(8, length)
+    ]
+    train(settings, examples, examples, tmp_path, [], {})
+    trained = load_checkpoint(tmp_path / "weights.safetensors")
+    torch.manual_seed(settings.seed)
+    fresh = CaerNet(network.spec())
+    for name, parameter in trained.named_parameters():
+        assert not torch.equal(parameter, fresh.get_parameter(name).half().float()), name
+
+
+def test_both_streams_start_from_each_alone(tmp_path):
+    torch.manual_seed(0)
+    paths = {}
+    for stream in ("face", "context"):
+        paths[stream] = tmp_path / f"{stream}.safetensors"
+        model = CaerNet(NetworkSpec(streams=stream))
+        save_checkpoint(model, paths[stream], torch.float32)
+    both = CaerNet(NetworkSpec())
+    start_from(both, list(paths.values()))
+    face, context = (load_checkpoint(path) for path in paths.values())
+    for part, source in (
+        ("face_encoder", face), ("context_encoder", context), ("context_attention", context)
+    ):
+        for name, tensor in source.state_dict().items():
+            if name.startswith(part):
+                assert torch.equal(both.state_dict()[name], tensor)
+
+
+def test_a_start_that_does_not_fit_is_refused(tmp_path):
+    path = tmp_path / "face.safetensors"
+    save_checkpoint(inflate(CaerNet(NetworkSpec(streams="face"))), path)
+    with pytest.raises(WeightsError, match="no stream that fits a caer_net_s"):
+        start_from(CaerNet(NetworkSpec()), [path])
+
+
+def test_the_fitted_temperature_undoes_a_scaling_of_the_logits():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 7)) * 2
+    noise = rng.gumbel(size=logits.shape)
+    labels = (logits + noise).argmax(axis=1)
+    assert fit_temperature(logits, labels) == pytest.approx(1.0, abs=0.05)
+    assert fit_temperature(3 * logits, labels) == pytest.approx(3.0, abs=0.15)
