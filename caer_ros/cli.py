@@ -19,6 +19,7 @@ class Verb(NamedTuple):
 
 
 VERBS = {
+    "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their own layouts"),
     "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
     "play": Verb("caer_ros.ros.player", "the images of a bag on their topics again"),
     "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images becomes a bag"),

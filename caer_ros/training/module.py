@@ -28,11 +28,9 @@ class CaerModule(LightningModule):
         self.settings = settings
         self.validated: list[tuple[Tensor, Tensor]] = []
 
-    def on_train_epoch_start(self) -> None:
-        # dropout by epoch and seed alone, so that a resumed run goes the way of an unbroken one
-        torch.manual_seed(hash((self.settings.seed, self.current_epoch, self.global_rank)) % 2**63)
-
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        # dropout by step and seed alone, so that a resumed run goes the way of an unbroken one
+        torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
         logits = self._logits(batch)
         loss = cross_entropy(
             logits.float(), batch["target"], label_smoothing=self.settings.label_smoothing

@@ -102,7 +102,7 @@ def start_from(model: CaerNet, paths: list[Path]) -> None:
     for path in paths:
         state = load_checkpoint(path).state_dict()
         fitting = {n: t for n, t in state.items() if n in own and t.shape == own[n].shape}
-        if not any("encoder" in name for name in fitting):
+        if not any("encoder" in n and t.dim() > 1 for n, t in fitting.items()):
             raise WeightsError(
                 f"{path} has no stream that fits a {model.spec.architecture} with streams "
                 f"{model.spec.streams!r}; `caer inflate` makes a caer_net of a caer_net_s"

