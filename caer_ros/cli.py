@@ -19,10 +19,10 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their own layouts"),
     "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
     "play": Verb("caer_ros.ros.player", "the images of a bag on their topics again"),
     "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images becomes a bag"),
+    "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their own layouts"),
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
     "build-engine": Verb(
         "caer_ros.engines.build_engine", "convert and compile weights ahead of time"

@@ -19,7 +19,7 @@ from caer_ros.settings import SettingError
 from caer_ros.training.examples import Example, one_hot
 from caer_ros.training.settings import NetworkSettings, TrainSettings, read_settings
 from caer_ros.training.train import fit_temperature, start_from, train
-from caer_ros.types import CaerError, Emotion, Face
+from caer_ros.types import Emotion, Face
 
 RECIPES = Path(__file__).parents[2] / "config" / "train"
 
