@@ -36,7 +36,7 @@ def test_the_modules_installed_are_those_of_the_sources():
     assert generated == {path for path in sources if path.suffix == ".py"}
 
 
-@pytest.mark.parametrize("folder", ["models"])
+@pytest.mark.parametrize("folder", ["config", "launch", "models"])
 def test_what_is_no_module_is_installed_below_share(folder, environment):
     installed = Path(environment) / "share" / "caer_ros" / folder
     files = relative_files(ROOT / folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +15,15 @@ GRACE = 5.0
 
 @contextmanager
 def running(
-    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m module` in the background; on leaving it is ended, whatever happened.
+    """Run a command in the background; on leaving it is ended, whatever happened.
 
-    It runs in the log's folder, so that it imports the installed package and not a source folder
-    that happens to be the current one, and in a session of its own, so that Ctrl-C reaches it
-    through us, in order.
+    It gets a session of its own, so that Ctrl-C reaches it through us, in order.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=log.parent,
+            command,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,

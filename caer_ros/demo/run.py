@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import rclpy
+from ament_index_python import get_package_prefix
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
@@ -26,12 +27,11 @@ from caer_ros.demo.listener import DemoError, Listener
 from caer_ros.demo.material import VIDEO, fetch_material
 from caer_ros.demo.pictures import Timeline, draw_timeline, write_video
 from caer_ros.demo.processes import running
-from caer_ros.engines.paths import share_folder
 from caer_ros.msg import Emotion as EmotionMessage
 from caer_ros.msg import EmotionArray
 from caer_ros.replay.make_bag import make_bag
-from caer_ros.replay.timeline import Row, TimelineWriter
-from caer_ros.types import SECOND, Emotion, Face, Reading
+from caer_ros.replay.timeline import TimelineWriter, rows
+from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 TOPIC = "/camera/image_raw"
 
@@ -61,37 +61,24 @@ def main(args: argparse.Namespace) -> int:
     frames = make_bag(video, bag, topic=TOPIC)
     messages, status = perceive(bag.resolve(), frames)
 
-    timeline = {
-        stamp_of(message): [to_reading(emotion) for emotion in message.emotions]
-        for message in messages
-    }
+    results = [to_result(message) for message in messages]
+    timeline = {result.stamp: result.readings for result in results}
     untrained = status["trained"].startswith("no")
-    with TimelineWriter(args.out / "timeline.csv", untrained) as writer:
-        for stamp, readings in timeline.items():
-            for r in readings:
-                writer.write(
-                    Row(
-                        stamp,
-                        r.person_id,
-                        r.emotion.label,
-                        r.confidence,
-                        r.face_weight,
-                        r.context_weight,
-                    )
-                )
     network = "{weights} on {engine} ({device}, {precision})".format_map(status)
-    if untrained:
-        network += ": UNTRAINED, its labels mean nothing"
-    draw_timeline(timeline, f"What {network} reads").savefig(args.out / "timeline.png")
+    network += ": UNTRAINED, the labels mean nothing" if untrained else ""
+    with TimelineWriter(args.out / "timeline.csv", untrained) as writer:
+        for result in results:
+            for row in rows(result):
+                writer.write(row)
+    draw_timeline(timeline, f"Emotions read by {network}").savefig(args.out / "timeline.png")
     write_video(bag, TOPIC, timeline, args.out / "annotated.mp4")
     answered = sum(bool(readings) for readings in timeline.values())
     print(summarize(timeline, frames, answered, network, status))
     print(f"Look at {args.out}/timeline.png, annotated.mp4, timeline.csv and demo_bag/.")
-    if answered < ENOUGH * frames:
-        raise DemoError(
-            f"emotions came for {answered} of {frames} images, {ENOUGH:.0%} are needed"
-        )
-    return 0
+    if answered >= ENOUGH * frames:
+        return 0
+    print(f"Emotions came for less than {ENOUGH:.0%} of the images.", file=sys.stderr)
+    return 1
 
 
 def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]]:
@@ -102,16 +89,21 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     Raises:
         DemoError: with the end of their logs, where node or player fail.
     """
+    # an environment with the ROS wheels is a ROS prefix that nobody has to source
+    prefixes = filter(None, [os.environ.get("AMENT_PREFIX_PATH"), sys.prefix])
+    os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    config = share_folder() / "config"
-    node_arguments = ["--ros-args", "--remap", f"image:={TOPIC}"]
-    node_arguments += ["--params-file", str(config / "caer.yaml")]
+    prefix = Path(get_package_prefix("caer_ros"))
+    config = prefix / "share" / "caer_ros" / "config"
+    node_command = [prefix / "lib" / "caer_ros" / "caer_node", "--ros-args"]
+    node_command += ["--remap", f"image:={TOPIC}", "--params-file", config / "caer.yaml"]
+    player_command = [prefix / "bin" / "caer", "play", bag]
     profile = {"FASTDDS_DEFAULT_PROFILES_FILE": str(config / "fastdds.xml")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
         node_log, player_log = folder / "node.log", folder / "player.log"
-        node = stack.enter_context(running("caer_ros.ros.node", node_arguments, node_log))
+        node = stack.enter_context(running(node_command, node_log))
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         bar = stack.enter_context(tqdm(total=frames, desc="demo", unit=" images", disable=None))
@@ -120,15 +112,15 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
             alive = lambda: node.poll() is None  # noqa: E731
             listener.activate_node(alive)
             print(f"{'stamp':>8}  person  label      confidence  face  scene")
-            player = stack.enter_context(
-                running("caer_ros.cli", ["play", str(bag)], player_log, profile)
-            )
+            player = stack.enter_context(running(player_command, player_log, profile))
             listener.spin_until(lambda: player.poll() is not None, alive, "hear the bag out", 600)
             if player.returncode:
                 raise DemoError(f"the player ended with status {player.returncode}")
             end = time.monotonic() + PATIENCE
             while len(listener.messages) < frames and time.monotonic() < end:
                 rclpy.spin_once(listener, timeout_sec=0.1)
+            if not listener.messages:
+                raise DemoError("no emotions were heard")
             listener.status.clear()
             listener.spin_until(lambda: bool(listener.status), alive, "report", 5.0)
         except DemoError as error:
@@ -153,8 +145,18 @@ def stamp_of(message: EmotionArray) -> int:
     return int(message.header.stamp.sec) * SECOND + int(message.header.stamp.nanosec)
 
 
-def to_reading(emotion: EmotionMessage) -> Reading:
+def to_result(message: EmotionArray) -> FrameResult:
     """Return a message as the pipeline's own type."""
+    return FrameResult(
+        camera=TOPIC,
+        stamp=stamp_of(message),
+        width=message.image_width,
+        height=message.image_height,
+        readings=tuple(_to_reading(emotion) for emotion in message.emotions),
+    )
+
+
+def _to_reading(emotion: EmotionMessage) -> Reading:
     face = emotion.face
     return Reading(
         person_id=emotion.person_id,
