@@ -19,6 +19,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
+PLUGIN = "caer_ros.replay.pytest_plugin"
 
 
 class CMakeBuild(build_ext):
@@ -61,5 +62,6 @@ setup(
     packages=[],  # CMake installs them
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    entry_points={"pytest11": ["caer_replay = caer_ros.replay.pytest_plugin"]},
+    # named as the module, so that a conftest.py may name it too
+    entry_points={"pytest11": [f"{PLUGIN} = {PLUGIN}"]},
 )

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from caer_ros.settings import SettingError, build, describe, flatten, setting
+from caer_ros.settings import (
+    SettingError,
+    build,
+    describe,
+    flatten,
+    read_parameters,
+    setting,
+)
 
 
 @dataclass(frozen=True)
@@ -69,3 +76,33 @@ def test_a_whole_number_serves_as_float_but_not_the_reverse():
 def test_a_wrong_value_is_named_with_what_is_allowed(name, value, why):
     with pytest.raises(SettingError, match=why):
         build(Outer, {name: value})
+
+
+PARAMETERS = """
+/**:
+  ros__parameters: {use_sim_time: true, size: {width: 3}}
+/robot/caer:
+  ros__parameters: {size.height: 4, qos_overrides./image.depth: 5}
+/other:
+  ros__parameters: {nonsense: 1}
+"""
+
+
+def test_a_parameter_file_gives_what_is_meant_for_the_node(tmp_path):
+    path = tmp_path / "caer.yaml"
+    path.write_text(PARAMETERS)
+    assert read_parameters(path) == {"size.width": 3, "size.height": 4}
+    assert read_parameters(path, "other") == {"size.width": 3, "nonsense": 1}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "/**: {rate: 3}", "3"])
+def test_what_is_no_parameter_file_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "caer.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match="caer.yaml"):
+        read_parameters(path)
+
+
+def test_a_parameter_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SettingError, match="cannot read .*gone.yaml: No such file"):
+        read_parameters(tmp_path / "gone.yaml")

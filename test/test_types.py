@@ -34,3 +34,9 @@ def test_every_message_field_has_its_source_in_a_reading():
 def test_a_face_knows_its_size(width, height):
     face = Face(-3.0, 4.0, -3.0 + width, 4.0 + height)
     assert (face.width, face.height) == (width, height)
+
+
+def test_the_pixels_of_a_box_hold_it_and_stay_in_the_image():
+    assert Face(1.5, 2.0, 3.2, 4.0).pixels(10, 10) == (1, 2, 4, 4)
+    assert Face(-5.0, -5.0, 20.0, 3.5).pixels(10, 8) == (0, 0, 10, 4)
+    assert Face(20.0, 20.0, 30.0, 30.0).pixels(10, 8) == (10, 8, 10, 8)

@@ -49,8 +49,7 @@ def to_emotion(reading: Reading, width: int, height: int) -> EmotionMessage:
 
 def to_region(face: Face, width: int, height: int) -> RegionOfInterest:
     """Return the pixels of the image that the face's box touches; empty at the border if none."""
-    x1, x2 = (min(max(x, 0), width) for x in (int(face.x1 // 1), int(-(-face.x2 // 1))))
-    y1, y2 = (min(max(y, 0), height) for y in (int(face.y1 // 1), int(-(-face.y2 // 1))))
+    x1, y1, x2, y2 = face.pixels(width, height)
     return RegionOfInterest(x_offset=x1, y_offset=y1, width=x2 - x1, height=y2 - y1)
 
 

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from caer_ros.cli import main
+
+TOPIC = "/camera/image_raw"
+
+
+@pytest.fixture
+def caer(capfd):
+    """Return a function that runs `caer replay` and gives status, output and errors."""
+
+    def run(*arguments):
+        status = main(["replay", *map(str, arguments)])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(name, text):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return _write
+
+
+def test_a_bag_gives_a_folder_of_results_and_a_progress_bar(caer, people, tmp_path):
+    status, output, errors = caer(people, "--out", tmp_path / "out")
+    assert status == 0
+    assert "48 processed, 0 dropped, 0 failed" in output
+    assert "p0001: " in output
+    assert f"results: {tmp_path / 'out' / 'report.html'}" in output
+    assert "48/48" in errors and "images/s" in errors
+
+
+def test_expectations_decide_the_status_and_are_written_for_ci(caer, people, write, tmp_path):
+    held = write("held.yaml", "- {name: alone, persons: at most 1}\n")
+    status, output, _ = caer(people, "--out", tmp_path / "held", "--expect", held)
+    assert (status, "held    alone  (measured: 0 to 1)" in output) == (0, True)
+
+    failed = write("failed.yaml", "- {persons: at most 1}\n- {persons: at least 2}\n")
+    status, output, _ = caer(people, "--out", tmp_path / "failed", "--expect", failed)
+    assert status == 1
+    assert "FAILED  persons at least 2  (measured: 0 to 1)" in output
+    root = ElementTree.parse(tmp_path / "failed" / "junit.xml").getroot()
+    assert (root.get("tests"), root.get("failures")) == ("2", "1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--expect", "bad.yaml"], "bad.yaml:2: label: 'merry' is no label"),
+        (["--expect", "gone.yaml"], "gone.yaml"),
+        (["--config", "caer.yaml"], "unknown setting 'detector.min_scare'"),
+        (["--config", "gone.yaml"], "cannot read"),
+        (["--topic", "/no"], "no image topic /no; there are: /camera/image_raw"),
+        (["--jobs", "0"], "--jobs is 0"),
+    ],
+)
+def test_what_cannot_be_run_is_status_2_and_one_line(
+    caer, record, write, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    write("bad.yaml", "- persons: at most 1\n- label: merry\n  for: at least 1 %\n")
+    write("caer.yaml", "/**:\n  ros__parameters:\n    detector:\n      min_scare: 0.5\n")
+    status, output, errors = caer(record(), "--out", "out", *options)
+    assert status == 2
+    assert output == ""
+    assert errors.splitlines()[-1].startswith("caer: error: ")
+    assert message in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_node_s_parameter_file_is_the_config(caer, record, write, tmp_path):
+    config = write(
+        "caer.yaml",
+        "/**:\n  ros__parameters:\n    use_sim_time: true\n    detector.min_score: 0.9\n"
+        "/robot/caer:\n  ros__parameters:\n    smoothing: {time_constant: 0.0}\n"
+        "/other:\n  ros__parameters:\n    nonsense: 1\n",
+    )
+    caer(record(), "--out", tmp_path / "out", "--config", config)
+    settings = json.loads((tmp_path / "out" / "summary.json").read_text())["settings"]
+    assert settings["detector.min_score"] == 0.9
+    assert settings["smoothing.time_constant"] == 0.0
+
+
+def test_a_folder_of_bags_gets_a_folder_each_and_a_sum(caer, record, numbered, tmp_path):
+    for name in ("one", "two"):
+        record({TOPIC: [numbered(1)] * 3}, name=f"bags/{name}")
+    (tmp_path / "bags" / "bad").mkdir()
+    (tmp_path / "bags" / "bad" / "x.mcap").touch()
+    status, output, _ = caer(tmp_path / "bags", "--out", tmp_path / "out", "--jobs", "2")
+    assert status == 2
+    assert "3 bags" in output
+    assert "x.mcap is damaged" in output
+    total = json.loads((tmp_path / "out" / "bags.json").read_text())
+    assert list(total["errors"]) == [str(tmp_path / "bags" / "bad")]
+    for name in ("one", "two"):
+        assert (tmp_path / "out" / name / "report.html").is_file()
