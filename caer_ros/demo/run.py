@@ -96,9 +96,9 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     prefix = Path(get_package_prefix("caer_ros"))
     config = prefix / "share" / "caer_ros" / "config"
-    node_command = [prefix / "lib" / "caer_ros" / "caer_node", "--ros-args"]
-    node_command += ["--remap", f"image:={TOPIC}", "--params-file", config / "caer.yaml"]
-    player_command = [prefix / "bin" / "caer", "play", bag]
+    node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
+    node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(config / "caer.yaml")]
+    player_command = [str(prefix / "bin" / "caer"), "play", str(bag)]
     profile = {"FASTDDS_DEFAULT_PROFILES_FILE": str(config / "fastdds.xml")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
@@ -111,7 +111,7 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
         try:
             alive = lambda: node.poll() is None  # noqa: E731
             listener.activate_node(alive)
-            print(f"{'stamp':>8}  person  label      confidence  face  scene")
+            tqdm.write(f"{'stamp':>8}  person  label      confidence  face  scene")
             player = stack.enter_context(running(player_command, player_log, profile))
             listener.spin_until(lambda: player.poll() is not None, alive, "hear the bag out", 600)
             if player.returncode:

@@ -21,7 +21,7 @@ def sleeper(tmp_path):
         "print(os.environ.get('CAER_TEST'), flush=True)\n"
         "time.sleep(600)\n"
     )
-    return [sys.executable, program]
+    return [sys.executable, str(program)]
 
 
 @pytest.fixture
