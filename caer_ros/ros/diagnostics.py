@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +109,14 @@ class Statistics:
             self._latencies.append((latency, handling))
 
     def failed(self, name: str, cause: str, text: str) -> None:
-        """Count an error; log it unless this cause was logged just now."""
+        """Count an image that cannot be answered; log why, unless this was logged just now."""
+        self._note(name, cause, text, self._logger.error)
+
+    def doubted(self, name: str, cause: str, text: str) -> None:
+        """Count something amiss with an image that is answered all the same; log it likewise."""
+        self._note(name, cause, text, self._logger.warning)
+
+    def _note(self, name: str, cause: str, text: str, log: Callable[[str], Any]) -> None:
         with self._lock:
             camera = self._cameras[name]
             camera.counts.errors[cause] += 1
@@ -120,7 +127,7 @@ class Statistics:
                 return
             self._logged[key] = now
             more = self._held_back.pop(key, 0)
-        self._logger.error(f"{name}: {text}" + (f" ({more} more since the last)" if more else ""))
+        log(f"{name}: {text}" + (f" ({more} more since the last)" if more else ""))
 
     def frame_id_shared_with(self, name: str, frame_id: str) -> str | None:
         """Note a camera's frame_id; when it is new, return another camera that has the same."""

@@ -61,7 +61,7 @@ class CaerNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # steady, so that paused or missing simulated time does not silence it
         self._timer = self.create_timer(
-            read_settings(self, NodeSettings).diagnostics_period,
+            self.get_parameter("diagnostics_period").value,
             self._publish_diagnostics,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
@@ -140,9 +140,12 @@ class CaerNode(LifecycleNode):
     def _log_configuration(self, pipeline: EmotionPipeline) -> None:
         engine, weights = pipeline.engine, self._settings.engine.weights
         self.get_logger().info(
-            f"configured: {weights} on {engine.name} ({engine.device}, {engine.precision}), "
-            f"other than 8-bit images through {converter().name}"
+            f"configured: {weights} on {engine.name} ({engine.device}, {engine.precision})"
         )
+        try:
+            self.get_logger().info(f"Bayer, YUV and 16-bit images go through {converter().name}")
+        except CaerError as error:
+            self.get_logger().warning(f"Bayer, YUV and 16-bit images cannot be read: {error}")
         if not engine.spec.trained:
             self.get_logger().warning(
                 f"weights {weights} are a random initialisation: the emotions mean nothing"
@@ -234,8 +237,8 @@ class CaerNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         clock = self.get_clock().now()
         values, statuses = self._statistics.report(clock.nanoseconds)
-        level, message, state = self._health()
-        values = {"state": state, **values, **self._engine_values()}
+        level, message = self._health()
+        values = {"state": self._state, **values, **self._engine_values()}
         if self._problem:
             values["last error"] = self._problem
         if not self._subscriptions_of_images:
@@ -243,37 +246,43 @@ class CaerNode(LifecycleNode):
         own = to_status("pipeline", level, message, values)
         for status in (own, *statuses):
             status.name = f"{name}: {status.name}"
-            status.hardware_id = self._settings.engine.weights
+            status.hardware_id = self._pipeline.engine.device if self._pipeline else ""
         array = DiagnosticArray(status=[own, *statuses])
         array.header.stamp = clock.to_msg()
         self._diagnostics.publish(array)
 
-    def _health(self) -> tuple[bytes, str, str]:
-        """Return level, message and state of the node as a whole."""
+    @property
+    def _state(self) -> str:
         if self._worker is None:
-            state = "unconfigured"
-        else:
-            state = "active" if self._worker.running else "inactive"
-        if state == "active" and not self._enabled:
-            state = "disabled"
-        namesakes = self.get_node_names_and_namespaces().count(
-            (self.get_name(), self.get_namespace())
-        )
-        if namesakes > 1:
-            doubled = (
-                f"{namesakes} nodes are named {self.get_fully_qualified_name()}: services and "
-                "parameters reach any of them; give each a name or namespace of its own"
-            )
-            if namesakes != self._namesakes:
-                self.get_logger().error(doubled)
-        self._namesakes = namesakes
+            return "unconfigured"
+        if not self._worker.running:
+            return "inactive"
+        return "active" if self._enabled else "disabled"
+
+    def _health(self) -> tuple[bytes, str]:
+        """Return level and message of the node as a whole."""
+        doubled = self._check_name()
         if self._problem:
-            return DiagnosticStatus.ERROR, self._problem, state
-        if namesakes > 1:
-            return DiagnosticStatus.WARN, doubled, state
+            return DiagnosticStatus.ERROR, self._problem
+        if doubled:
+            return DiagnosticStatus.WARN, doubled
         if self._pipeline is not None and not self._pipeline.engine.spec.trained:
-            return DiagnosticStatus.WARN, f"{state}; the weights are random", state
-        return DiagnosticStatus.OK, state, state
+            return DiagnosticStatus.WARN, f"{self._state}; the weights are a random initialisation"
+        return DiagnosticStatus.OK, self._state
+
+    def _check_name(self) -> str:
+        """Return what is wrong where other nodes bear this one's name, and log it when new."""
+        me = (self.get_name(), self.get_namespace())
+        before, self._namesakes = self._namesakes, self.get_node_names_and_namespaces().count(me)
+        if self._namesakes < 2:
+            return ""
+        doubled = (
+            f"{self._namesakes} nodes are named {self.get_fully_qualified_name()}: services and "
+            "parameters reach any of them; give each a name or a namespace of its own"
+        )
+        if self._namesakes != before:
+            self.get_logger().error(doubled)
+        return doubled
 
     def _engine_values(self) -> dict[str, str]:
         if self._pipeline is None:

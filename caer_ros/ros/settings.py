@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from caer_ros.perception.pipeline import PipelineSettings
-from caer_ros.settings import setting
+from caer_ros.settings import SettingError, setting
 
 
 @dataclass(frozen=True)
@@ -25,3 +25,8 @@ class NodeSettings(PipelineSettings):
     diagnostics_period: float = setting(
         1.0, "Seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
     )
+
+    def __post_init__(self) -> None:
+        topics = self.image_topics
+        if not topics or len(set(topics)) < len(topics):
+            raise SettingError(f"image_topics is {topics}, expected one or more, each once")

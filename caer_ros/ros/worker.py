@@ -40,7 +40,7 @@ class Worker:
         self._statistics = statistics
         self._now = now
         self._lock = threading.Lock()  # held while the pipeline works
-        self._stamps: dict[str, int] = {}
+        self._last: dict[str, FrameResult] = {}
         self._mailbox: Mailbox[tuple[bytes, float]] = Mailbox()
         self._thread: threading.Thread | None = None
 
@@ -77,7 +77,7 @@ class Worker:
         """Forget all persons."""
         with self._lock:
             self._pipeline.reset()
-            self._stamps.clear()
+            self._last.clear()
 
     def _run(self) -> None:
         while arrivals := self._mailbox.take():
@@ -102,6 +102,8 @@ class Worker:
             for frame, result in zip(frames, results, strict=True):
                 self._publish(result, frame_ids[frame.camera], frame.image)
                 self._count(result, arrivals[frame.camera][1])
+                self._doubt(result, self._last.get(frame.camera, result))
+                self._last[frame.camera] = result
         # whatever broke, the next image may go well
         except Exception as error:
             for frame in frames:
@@ -109,27 +111,18 @@ class Worker:
                 self._statistics.failed(frame.camera, "processing", text)
 
     def _check_stamp(self, camera: str, stamp: int) -> None:
-        """Refuse a stamp that says nothing; call one ahead of the clock wrong, but believe it."""
+        """Refuse a stamp that says nothing."""
         if stamp == 0:
             raise ImageError("stamp zero", "image stamp is 0: its driver must stamp it")
-        if stamp == self._stamps.get(camera):
+        if camera in self._last and stamp == self._last[camera].stamp:
             raise ImageError(
                 "stamp repeated", f"image stamp {seconds(stamp)} is that of the image before"
-            )
-        now = self._now()
-        # the clock is 0 while simulated time has not begun
-        if now and stamp - now > AHEAD:
-            self._statistics.failed(
-                camera,
-                "stamp ahead",
-                f"image stamp {seconds(stamp)} is {seconds(stamp - now)} s ahead of the node's "
-                "clock: does use_sim_time fit, are the computers' clocks the same?",
             )
 
     def _check_frame_id(self, camera: str, frame_id: str) -> None:
         other = self._statistics.frame_id_shared_with(camera, frame_id)
         if other:
-            self._statistics.failed(
+            self._statistics.doubted(
                 camera,
                 "frame_id shared",
                 f"frame_id {frame_id!r} is that of {other} too: who reads the emotions cannot "
@@ -137,17 +130,41 @@ class Worker:
             )
 
     def _count(self, result: FrameResult, arrived: float) -> None:
-        camera, now = result.camera, self._now()
-        before = self._stamps.get(camera, 0)
-        self._stamps[camera] = result.stamp
+        now = self._now()
+        # the clock is 0 while simulated time has not begun
         latency = (now - result.stamp) / SECOND if now else math.nan
         self._statistics.processed(result, latency, time.monotonic() - arrived)
+        if latency * SECOND < -AHEAD:
+            self._statistics.doubted(
+                result.camera,
+                "stamp ahead",
+                f"image stamp {seconds(result.stamp)} is {-latency:.0f} s ahead of the node's "
+                "clock: does use_sim_time fit, are the computers' clocks the same?",
+            )
+
+    def _doubt(self, result: FrameResult, last: FrameResult) -> None:
+        """Note what is unusual about an answered image, beside the answer before."""
         if result.reset:
-            self._statistics.failed(
-                camera,
+            self._statistics.doubted(
+                result.camera,
                 "stamp jumped back",
-                f"image stamp jumped back from {seconds(before)} to {seconds(result.stamp)}: "
+                f"image stamp jumped back from {seconds(last.stamp)} to {seconds(result.stamp)}: "
                 "its persons are forgotten",
+            )
+        if (result.width, result.height) != (last.width, last.height):
+            self._statistics.doubted(
+                result.camera,
+                "size changed",
+                f"image size changed from {last.width} x {last.height} to {result.width} x "
+                f"{result.height}: its persons are forgotten",
+            )
+        most = self._pipeline.settings.tracker.max_persons
+        if len(result.readings) == most > len(last.readings):
+            self._statistics.doubted(
+                result.camera,
+                "crowd",
+                f"{most} persons are in the image, as many as tracker.max_persons allows: "
+                "further ones are not read",
             )
 
 
