@@ -21,7 +21,7 @@ MIN_IOU = 0.3
 
 # In units of the face: edges, edges a second, edges^2 a second^3.
 MEASUREMENT_DEVIATION = 0.05
-INITIAL_SPEED_DEVIATION = 2.0
+INITIAL_SPEED_DEVIATION = 4.0
 ACCELERATION_DENSITY = 10.0
 
 

@@ -41,6 +41,14 @@ def test_the_crop_covers_the_box_exactly_at_every_scale(side: float) -> None:
     np.testing.assert_allclose(crop[:, 40, 1], y + middles, atol=1.1)
 
 
+def test_an_enlarged_crop_blends_with_what_lies_beyond_the_box() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[:, 20:44] = 200
+    crop = face_crop(image, Face(20, 20, 44, 44), SIZE, margin=0.0)
+    # the outermost crop pixels are read 3/8 of a pixel outside
+    np.testing.assert_allclose(crop[50, [0, -1], 0], 200 * 5 / 8, atol=2)
+
+
 def test_the_margin_is_added_on_every_side_of_the_longer_edge() -> None:
     image = ramp(256, 256)
     crop = face_crop(image, Face(100, 80, 140, 160), SIZE, margin=0.25)

@@ -248,6 +248,16 @@ def test_yunet_boxes_come_back_to_where_they_were_in_the_image(
         assert y <= (face.y1 + face.y2) / 2 <= y + edge
 
 
+def test_nothing_of_the_image_before_is_left_around_one_of_another_shape(
+    blue_is_a_face: Path,
+) -> None:
+    detector = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1))
+    blue = np.zeros((240, 320, 3), np.uint8)
+    blue[..., 0] = 255
+    assert detector.detect(blue)
+    assert detector.detect(np.zeros((320, 240, 3), np.uint8)) == []
+
+
 def test_faces_below_the_least_size_are_left_out(blue_is_a_face: Path) -> None:
     image = np.zeros((320, 320, 3), np.uint8)
     image[160:168, 80:88, 0] = 255

@@ -351,6 +351,32 @@ def test_clips_that_are_due_together_are_spread_over_frames(
     assert sum(counts) == pytest.approx(50, abs=5)
 
 
+def test_a_newcomer_does_not_wait_for_the_beat(
+    make_pipeline: MakePipeline, make_frame: MakeFrame
+) -> None:
+    pipeline = make_pipeline(VIDEO)
+    pipeline.process([make_frame(0)])
+    (result,) = pipeline.process([make_frame(PERIOD // 5, (100, 100, SAD))])
+    assert [r.emotion for r in result.readings] == [Emotion.SAD]
+
+
+def test_who_has_waited_longest_is_read_first(
+    make_pipeline: MakePipeline, make_frame: MakeFrame
+) -> None:
+    pipeline = make_pipeline(VIDEO)
+    # the second person comes half a second later: due at 0.5 and 1.3 s, the first at 0.8 and 1.6
+    for k in range(55):
+        people = [(100, 100, HAPPY), (400, 100, SAD)][: 1 + (k >= 15)]
+        pipeline.engine.fail = 36 <= k < 53
+        if pipeline.engine.fail and k >= 39:
+            with pytest.raises(EngineError):
+                pipeline.process([make_frame(k * SECOND // 30, *people)])
+        else:
+            pipeline.process([make_frame(k * SECOND // 30, *people)])
+    read = [faces[0, -1, 48, 48, 0] for faces, _, _ in pipeline.engine.calls[-2:]]
+    assert read == [SAD, HAPPY]
+
+
 def test_a_slow_camera_reads_as_many_clips_a_frame_as_the_stride_asks(
     make_pipeline: MakePipeline, make_frame: MakeFrame
 ) -> None:

@@ -128,6 +128,32 @@ def test_a_newcomer_beside_a_lost_person_does_not_shift_the_one_who_is_found() -
     assert places == {"p0002": pytest.approx(202, abs=2), "p0003": pytest.approx(300)}
 
 
+def test_a_certain_pair_is_not_given_up_for_two_doubtful_ones() -> None:
+    track = tracker(birth=0.0)
+    track.update([square(100, 100), square(130, 100)], 0)
+    # the left one is hidden, the other stands still, somebody appears half a width to the right
+    persons = track.update([square(130, 100), square(160, 100)], SECOND // 30)
+    places = {p.person_id: middle(p)[0] for p in persons if p.detected}
+    assert places == {"p0002": pytest.approx(130), "p0003": pytest.approx(160)}
+
+
+def test_a_person_who_is_found_takes_no_second_face() -> None:
+    track = tracker(birth=0.0)
+    track.update([square(100, 100)], 0)
+    # the nearer face is too small to overlap enough
+    persons = track.update([square(120, 100), square(100, 100, size=31)], SECOND // 30)
+    assert [p.person_id for p in persons] == ["p0001", "p0002"]
+    assert middle(persons[0])[0] == pytest.approx(120, abs=3)
+
+
+def test_a_sudden_turn_is_followed() -> None:
+    seen = follow([lambda t: (300 - abs(1 - t) * 300, 100)], 30, 1.5, tracker())
+    assert {p.person_id for persons in seen for p in persons} == {"p0001"}
+    assert middle(seen[30][0])[0] == pytest.approx(300, abs=10)
+    for k in range(33, 46):
+        assert middle(seen[k][0])[0] == pytest.approx(300 - 10 * (k - 30), abs=10)
+
+
 def test_a_jump_beyond_reach_or_to_another_size_is_another_person() -> None:
     track = tracker(birth=0.0)
     track.update([square(100, 100)], 0)
