@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from caer_ros.engines.base import Engine, EngineError, Prediction
-from caer_ros.engines.select import load_engine
+from caer_ros.engines.select import blank_batch, load_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.perception.clips import PERIOD, ClipBuffer, ClipSettings, SampleClock
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
@@ -142,18 +142,8 @@ class EmotionPipeline:
         Raises:
             CaerError: where one of them fails.
         """
-        spec = self.engine.spec
-        clip = (1, spec.clip_length) if spec.is_video else (1,)
         self.detector.detect(np.zeros((480, 640, 3), np.uint8))
-        self.engine.infer(
-            np.zeros((*clip, spec.face_size, spec.face_size, 3), np.uint8)
-            if spec.has_face
-            else None,
-            np.zeros((*clip, spec.context_size, spec.context_size, 3), np.uint8)
-            if spec.has_context
-            else None,
-            np.zeros(1, np.int64) if spec.has_context else None,
-        )
+        self.engine.infer(*blank_batch(self.engine.spec, 1))
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Read the persons in the newest frame of each camera, all of them in one batch.

@@ -461,6 +461,17 @@ def test_every_setting_is_described_and_fits_its_own_range() -> None:
         assert leaf.check(leaf.default) == leaf.default
 
 
+@pytest.mark.parametrize("spec", [FACE_ONLY, CONTEXT_ONLY, VIDEO], ids=["face", "scene", "clip"])
+def test_warming_up_runs_both_models_and_leaves_no_trace(
+    spec: NetworkSpec, make_pipeline: MakePipeline, make_frame: MakeFrame
+) -> None:
+    pipeline = make_pipeline(spec)
+    pipeline.warm_up()
+    assert pipeline.detector.calls == len(pipeline.engine.calls) == 1
+    (result,) = pipeline.process([make_frame(0, (100, 100, SAD))])
+    assert [r.person_id for r in result.readings] == ["p0001"]
+
+
 def test_closing_frees_detector_and_engine(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     pipeline.close()
