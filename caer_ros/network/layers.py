@@ -29,6 +29,9 @@ class Normalize(nn.Module):
     is torch's channels-last layout.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         # not persistent: the checkpoint's metadata hold mean and std

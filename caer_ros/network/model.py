@@ -83,8 +83,10 @@ class CaerNet(nn.Module):
         """Return the same with logits as scores, before the temperature, for training."""
         face = context = attention = None
         if self.spec.has_face:
+            assert faces is not None
             face = self.encode_face(faces)
         if self.spec.has_context:
+            assert contexts is not None
             features = self.encode_context(contexts)
             context, attention = self.attend(features, face, context_index)
         scores, weights = self.fuse(face, context)
@@ -118,6 +120,7 @@ class CaerNet(nn.Module):
         """Return logits (N, 7) and fusion weights (N, 2) of the vectors of both streams."""
         if face is None or context is None:
             alone = face if context is None else context
+            assert alone is not None
             weights = alone.new_tensor([[float(context is None), float(face is None)]])
             return self.classifier(alone), weights.expand(alone.shape[0], 2)
         if self.spec.fusion == "concatenate":

@@ -114,7 +114,7 @@ class Look:
             image = np.clip(image + noise, 0, 255).astype(np.uint8)
         if self.quality:
             _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            image = cv2.imdecode(code, cv2.IMREAD_COLOR)  # type: ignore[assignment]
         return image
 
 

@@ -21,7 +21,7 @@ from caer_ros.types import Face
 class Draw(NamedTuple):
     """Which example, the seed of its augmentation, and the edge of its face crop."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
     seed: int
     face_size: int
 

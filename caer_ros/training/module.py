@@ -56,7 +56,7 @@ class CaerModule(LightningModule):
         context = context * (chance < 1 - rate / 2)
         return self.model.fuse(face, context)[0]
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         settings = self.settings
         kernels = [p for p in self.parameters() if p.dim() > 1]
         others = [p for p in self.parameters() if p.dim() <= 1]
