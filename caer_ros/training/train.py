@@ -27,7 +27,7 @@ from scipy.special import log_softmax, softmax
 
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint, write_whole
 from caer_ros.network.model import CaerNet
-from caer_ros.network.spec import WeightsError
+from caer_ros.network.spec import WeightsError, export_name
 from caer_ros.training.data import CaerData
 from caer_ros.training.datasets import read
 from caer_ros.training.examples import DataError, Example
@@ -126,7 +126,7 @@ def train(
         DataError: where an example cannot be read or lacks the scene the network needs.
         CaerError: where `output` holds a run with other settings.
     """
-    _claim(output, settings, provenance)
+    _claim(output, settings, provenance.get("data", ""), init)
     torch.manual_seed(settings.seed)
     model = CaerNet(settings.network.spec())
     start_from(model, init)
@@ -163,10 +163,15 @@ def train(
     )
 
 
-def _claim(output: Path, settings: TrainSettings, provenance: dict[str, str]) -> None:
+def _claim(output: Path, settings: TrainSettings, data: str, init: list[Path]) -> None:
     """Write down what the run in `output` is, or see that it is the same."""
     path = output / "run.json"
-    asked = json.dumps({"settings": dataclasses.asdict(settings), **provenance}, indent=2)
+    run = {
+        "settings": dataclasses.asdict(settings),
+        "data": data,
+        "init": [export_name(weights) for weights in init],
+    }
+    asked = json.dumps(run, indent=2)
     if not path.exists():
         write_whole(path, asked.encode())
     elif path.read_text() != asked:
@@ -176,18 +181,26 @@ def _claim(output: Path, settings: TrainSettings, provenance: dict[str, str]) ->
         )
 
 
-def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Example]]:
-    """Read the training and validation examples of all sources, and say what was read."""
+def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Example], str]:
+    """Read the training and validation examples of all sources; also say in a line what they are.
+
+    Raises:
+        DataError: where a source cannot be read, or a group is in both splits.
+    """
     parts: dict[str, list[Example]] = {"train": [], "validation": []}
+    said = []
     for source in sources:
+        counts = []
         for split, examples in parts.items():
             data = read(source, split, faces=faces)
             print(data)
             examples.extend(data.examples)
+            counts.append(f"{len(data.examples)} {split}")
+        said.append(f"{source.partition(':')[0]} ({', '.join(counts)})")
     shared = {e.group for e in parts["train"]} & {e.group for e in parts["validation"]}
     if shared:
         raise DataError(f"{min(shared)} is in both the training and the validation split")
-    return parts["train"], parts["validation"]
+    return parts["train"], parts["validation"], "; ".join(said)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -213,16 +226,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     settings = read_settings(args.config)
+    examples, validation_examples, data = read_splits(args.data, args.faces)
     provenance = {
-        "data": ", ".join(args.data),
+        "data": data,
         "split": "the data sets' own, else a fifth of the films, videos or files by hash",
         "seed": str(settings.seed),
         "licence": settings.licence,
-        "init": ", ".join(map(str, args.init)),
+        "init": ", ".join(map(export_name, args.init)),
         "versions": f"caer_ros {metadata.version('caer_ros')}, torch {torch.__version__}",
-        "machine": platform.platform(),
+        "machine": f"{platform.machine()}, {settings.nodes} x {settings.devices} devices",
     }
-    examples = read_splits(args.data, args.faces)
-    train(settings, *examples, args.output, args.init, provenance)
+    train(settings, examples, validation_examples, args.output, args.init, provenance)
     print(f"{args.output / 'weights.safetensors'}")
     return 0

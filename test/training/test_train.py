@@ -102,7 +102,7 @@ def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path)
     spec = model.spec
     assert spec.trained == ("face",)
     assert spec.temperature != 1.0
-    assert spec.provenance["data"] == ferplus
+    assert spec.provenance["data"] == "ferplus (96 train, 35 validation)"
     assert spec.provenance["seed"] == "0"
     # seven classes: chance is 0.14
     assert float(spec.provenance["validation_accuracy"]) > 0.25
