@@ -287,3 +287,39 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(people, tmp_path):
     assert f"caer: error: cannot write {out}: File too large" in errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_memory_does_not_grow_with_the_length_of_the_bag(people, tmp_path):
+    code = (
+        "import sys, resource; from pathlib import Path\n"
+        "from caer_ros.replay.job import Job, replay\n"
+        "bag, out = map(Path, sys.argv[1:])\n"
+        "summary = replay(Job(bag, out), show_progress=False)\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(peak, summary['duration'], summary['images']['processed'])\n"
+    )
+    with Bag(people) as bag:
+        images = [image.to_bgr() for image in bag.images(bag.choose_topics())]
+    jpegs = [cv2.resize(image, None, fx=0.5, fy=0.5) for image in images]
+    peaks = []
+    for minutes in (1, 10):
+        path = tmp_path / str(minutes)
+        with new_bag(path) as writer:
+            kind, _ = image_to_cdr(jpegs[0], SECOND, "camera", jpeg=True)
+            connection = writer.add_connection("/camera", kind, typestore=TYPES)
+            for i in range(600 * minutes):
+                stamp = SECOND + i * SECOND // 10
+                _, cdr = image_to_cdr(jpegs[i % len(jpegs)], stamp, "camera", jpeg=True)
+                writer.write(connection, stamp, cdr)
+        out = tmp_path / f"out{minutes}"
+        command = [sys.executable, "-c", code, path, out]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak, duration, processed = map(float, done.stdout.split())
+        assert duration == pytest.approx(60 * minutes, abs=0.2)
+        assert processed == 600 * minutes
+        assert (out / "report.html").stat().st_size < 1_000_000
+        peaks.append(peak / 1024)
+    # ten times the length, hardly a megabyte more for each further minute
+    assert peaks[1] - peaks[0] < 12, peaks
