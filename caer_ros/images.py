@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy as np
 
-from caer_ros.types import CaerError
+from caer_ros.types import SECOND, CaerError
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +157,19 @@ def decode(message: CompressedImageMessage) -> np.ndarray:
             "decoding", f"{len(data)} bytes of format {message.format!r} are no image OpenCV reads"
         )
     return image
+
+
+def check_stamp(stamp: int, before: int | None) -> None:
+    """Refuse a stamp (ns) that says nothing: 0, or that of the same camera's image `before`.
+
+    Raises:
+        ImageError: naming the stamp.
+    """
+    if stamp == 0:
+        raise ImageError("stamp zero", "image stamp is 0: its driver must stamp it")
+    if stamp == before:
+        text = f"{stamp // SECOND}.{stamp % SECOND:09d}"
+        raise ImageError("stamp repeated", f"image stamp {text} is that of the image before")
 
 
 def _jpeg_ends(data: bytes) -> bool:

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caer_ros.images import BYTES_PER_PIXEL, ImageError, converter, decode, to_bgr
+from caer_ros.images import (
+    BYTES_PER_PIXEL,
+    ImageError,
+    check_stamp,
+    converter,
+    decode,
+    to_bgr,
+)
 
 
 def raw(pixels, encoding, padding=0, big_endian=False, changed=()):
@@ -267,3 +274,14 @@ def test_a_working_cv_bridge_is_preferred(install_cv_bridge):
     )
 
     assert converter().name == "cv_bridge"
+
+
+def test_stamps_that_say_nothing_are_refused():
+    check_stamp(5, None)
+    check_stamp(5, 4)
+    check_stamp(4, 5)
+    with pytest.raises(ImageError, match="stamp is 0") as zero:
+        check_stamp(0, None)
+    assert zero.value.cause == "stamp zero"
+    with pytest.raises(ImageError, match="2.000000001 is that of the image before"):
+        check_stamp(2_000_000_001, 2_000_000_001)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from caer_ros.drawing import draw_readings
 from caer_ros.engines.paths import resolve_weights, share_folder
-from caer_ros.images import ImageError
+from caer_ros.images import ImageError, check_stamp
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, Bag, RecordedImage, image_to_cdr
 from caer_ros.replay.emotions import add_emotions, to_cdr
@@ -161,7 +161,7 @@ class _Run:
         images, frames = [], []
         for image, since in batch:
             try:
-                self._check_stamp(image)
+                check_stamp(image.stamp, self._stamps.get(image.topic))
                 frames.append(Frame(image.topic, image.stamp, image.to_bgr()))
             except ImageError as error:
                 if not self._tally.failed[error.cause]:
@@ -181,14 +181,6 @@ class _Run:
         self._tally.dropped += 1
         if self._expectations:
             self._expectations.drop(image.stamp)
-
-    def _check_stamp(self, image: RecordedImage) -> None:
-        """Refuse what the node refuses."""
-        if image.stamp == 0:
-            raise ImageError("stamp zero", "image stamp is 0: its driver must stamp it")
-        if image.stamp == self._stamps.get(image.topic):
-            stamp = image.stamp / SECOND
-            raise ImageError("stamp repeated", f"image stamp {stamp} is that of the image before")
 
     def _write(
         self, image: RecordedImage, frame: Frame, result: FrameResult, latency: float

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from caer_ros.images import ImageError, decode, to_bgr
+from caer_ros.images import ImageError, check_stamp, decode, to_bgr
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.diagnostics import Statistics
 from caer_ros.ros.mailbox import Mailbox
@@ -89,7 +89,8 @@ class Worker:
         for camera, (serialized, _) in arrivals.items():
             try:
                 stamp, frame_ids[camera], image = self._read(serialized)
-                self._check_stamp(camera, stamp)
+                last = self._last.get(camera)
+                check_stamp(stamp, last.stamp if last else None)
             except ImageError as error:
                 self._statistics.failed(camera, error.cause, str(error))
             else:
@@ -109,15 +110,6 @@ class Worker:
             for frame in frames:
                 text = f"{type(error).__name__}: {error}"
                 self._statistics.failed(frame.camera, "processing", text)
-
-    def _check_stamp(self, camera: str, stamp: int) -> None:
-        """Refuse a stamp that says nothing."""
-        if stamp == 0:
-            raise ImageError("stamp zero", "image stamp is 0: its driver must stamp it")
-        if camera in self._last and stamp == self._last[camera].stamp:
-            raise ImageError(
-                "stamp repeated", f"image stamp {seconds(stamp)} is that of the image before"
-            )
 
     def _check_frame_id(self, camera: str, frame_id: str) -> None:
         other = self._statistics.frame_id_shared_with(camera, frame_id)
