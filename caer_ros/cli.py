@@ -24,6 +24,7 @@ VERBS = {
     "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images becomes a bag"),
     "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their own layouts"),
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
+    "benchmark": Verb("caer_ros.benchmark.run", "how fast engines, pipeline and node are here"),
     "build-engine": Verb(
         "caer_ros.engines.build_engine", "convert and compile weights ahead of time"
     ),

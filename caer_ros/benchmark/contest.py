@@ -1,0 +1,134 @@
+"""Contenders in processes of their own, run in turn, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from caer_ros.types import CaerError
+
+
+class BenchmarkError(CaerError):
+    """A part of the benchmark that cannot run on this machine."""
+
+
+class Contender(Protocol):
+    """Something that can do the same piece of work again and again."""
+
+    def run(self, times: int) -> list[float]:
+        """Do the work so many times; return the seconds each took."""
+
+    def close(self) -> None: ...
+
+
+class OwnContender:
+    """Our own code: `load(*arguments)` in a fresh process returns the work to be timed.
+
+    What `load` raises is raised here.
+    """
+
+    def __init__(self, load: Callable[..., Callable[[], object]], *arguments: object) -> None:
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        try:
+            self._pool.submit(_load, load, *arguments).result()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, times: int) -> list[float]:
+        return self._pool.submit(_run, times).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+class PeerContender:
+    """Another program, which is given frames and then told how many to work through.
+
+    On its standard input it gets a line of JSON with the frames' shape and their bytes, and then
+    lines with a number; to each it answers a line of JSON: `seconds`, a list, and `faces`, how
+    many it found in the last frame.
+    """
+
+    def __init__(self, command: Sequence[str | Path], frames: np.ndarray, log: Path) -> None:
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+        self._log = log
+        self.faces = 0
+        self._send(json.dumps(frames.shape).encode() + b"\n" + frames.tobytes())
+
+    def run(self, times: int) -> list[float]:
+        self._send(b"%d\n" % times)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchmarkError(f"{self._process.args!r} ended: {self._log.read_text()[-2000:]}")
+        answer = json.loads(line)
+        self.faces = answer["faces"]
+        return list(answer["seconds"])
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # `run` says why it ended
+
+
+def contest(
+    contenders: Mapping[str, Contender], rounds: int, times: int
+) -> dict[str, dict[str, float]]:
+    """Let all contenders run in turn; return mean, median and p95 of each in milliseconds."""
+    for contender in contenders.values():
+        contender.run(times)  # not counted: caches fill, clocks rise
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            seconds[name] += contender.run(times)
+    return {
+        name: {
+            "mean_ms": 1e3 * float(np.mean(values)),
+            "median_ms": 1e3 * float(np.median(values)),
+            "p95_ms": 1e3 * float(np.quantile(values, 0.95)),
+        }
+        for name, values in seconds.items()
+    }
+
+
+def in_own_process(function: Callable[..., Any], *arguments: object) -> Any:
+    """Return `function(*arguments)`, called in a fresh process, so that its memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+_work: Callable[[], object] | None = None
+
+
+def _load(load: Callable[..., Callable[[], object]], *arguments: object) -> None:
+    global _work
+    _work = load(*arguments)
+
+
+def _run(times: int) -> list[float]:
+    assert _work is not None
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        _work()
+        seconds.append(time.perf_counter() - started)
+    return seconds

@@ -1,0 +1,126 @@
+"""The real node over DDS: a camera process, the node's process, and a listener."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import yaml
+from ament_index_python import get_package_prefix
+from rclpy.signals import SignalHandlerOptions
+
+from caer_ros.benchmark.camera import TOPIC, publish
+from caer_ros.benchmark.contest import BenchmarkError
+from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
+from caer_ros.demo.listener import DemoError, Listener
+from caer_ros.demo.processes import running
+from caer_ros.engines.paths import share_folder
+from caer_ros.msg import Emotion as EmotionMessage
+from caer_ros.msg import EmotionArray
+from caer_ros.types import SECOND
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def measure_node(
+    scenario: Scenario, material: Path, seconds: float, folder: Path
+) -> dict[str, Any]:
+    """Let a camera publish at `RATE` for so long and measure the node; needs a fresh process.
+
+    `dropped` counts images that got no answer, lost on the way ones too; latency is from the
+    image's stamp, set when it was published, to the arrival of its emotions here; `cpu_ms` is all
+    the node's process took, for an image answered.
+
+    Raises:
+        BenchmarkError: where node or camera fail.
+    """
+    # an environment with the ROS wheels is a ROS prefix that nobody has to source
+    prefixes = filter(None, [os.environ.get("AMENT_PREFIX_PATH"), sys.prefix])
+    os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    parameters = folder / "parameters.yaml"
+    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": scenario.parameters}}))
+    prefix = Path(get_package_prefix("caer_ros"))
+    node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
+    node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(parameters)]
+    frames = round(seconds * RATE)
+    camera = multiprocessing.get_context("spawn").Process(
+        target=publish,
+        args=(material, scenario.width, scenario.height, scenario.persons, RATE, frames),
+        daemon=True,
+    )
+    log = folder / "node.log"
+    arrivals: list[tuple[int, int]] = []
+
+    def note(message: EmotionArray) -> None:
+        stamp = message.header.stamp
+        arrivals.append((stamp.sec * SECOND + stamp.nanosec, time.time_ns()))
+
+    with ExitStack() as stack:
+        started = time.monotonic()
+        node = stack.enter_context(running(node_command, log))
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        stack.callback(rclpy.try_shutdown)
+        listener = Listener(note, _ignore)
+        alive = lambda: node.poll() is None  # noqa: E731
+        try:
+            listener.activate_node(alive)
+            start = time.monotonic() - started
+            with large_segment():
+                camera.start()
+            listener.spin_until(lambda: bool(arrivals), alive, "answer the first image", 60)
+            cpu, memory = _cpu_seconds(node.pid), resident_memory(node.pid)
+            listener.spin_until(lambda: not camera.is_alive(), alive, "hear all", 600)
+            cpu = _cpu_seconds(node.pid) - cpu
+        except DemoError as error:
+            tail = log.read_text(errors="replace")[-2000:]
+            raise BenchmarkError(f"{error}\n{tail}") from error
+        end = resident_memory(node.pid)
+    if camera.exitcode:
+        raise BenchmarkError(f"the camera ended with status {camera.exitcode}")
+    latency = np.array([arrived - stamp for stamp, arrived in arrivals]) / 1e6
+    found = [len(message.emotions) for message in listener.messages]
+    return {
+        "scenario": scenario.name,
+        "images": frames,
+        "answered": len(arrivals),
+        "dropped": frames - len(arrivals),
+        "persons_found": float(np.mean(found)),
+        **{f"{share}_ms": float(np.quantile(latency, q)) for share, q in QUANTILES.items()},
+        "cpu_ms": 1e3 * cpu / len(arrivals),
+        "memory_mb": end,
+        "memory_growth_mb": end - memory,
+        "start_to_active_s": start,
+    }
+
+
+@contextmanager
+def large_segment() -> Iterator[None]:
+    """Give processes started meanwhile the Fast DDS profile for those that publish images."""
+    name = "FASTDDS_DEFAULT_PROFILES_FILE"
+    before = os.environ.get(name)
+    os.environ[name] = str(share_folder() / "config" / "fastdds.xml")
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def _cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _ignore(message: EmotionArray, emotion: EmotionMessage) -> None:
+    pass
