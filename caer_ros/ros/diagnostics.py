@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,24 +110,27 @@ class Statistics:
 
     def failed(self, name: str, cause: str, text: str) -> None:
         """Count an image that cannot be answered; log why, unless this was logged just now."""
-        self._note(name, cause, text, self._logger.error)
+        if line := self._note(name, cause, text):
+            self._logger.error(line)
 
     def doubted(self, name: str, cause: str, text: str) -> None:
         """Count something amiss with an image that is answered all the same; log it likewise."""
-        self._note(name, cause, text, self._logger.warning)
+        if line := self._note(name, cause, text):
+            self._logger.warning(line)
 
-    def _note(self, name: str, cause: str, text: str, log: Callable[[str], Any]) -> None:
+    def _note(self, name: str, cause: str, text: str) -> str | None:
+        """Count, and return the line to log unless one of this cause was logged just now."""
         with self._lock:
             camera = self._cameras[name]
             camera.counts.errors[cause] += 1
             camera.last_error = text
             key, now = (name, cause), time.monotonic()
-            if now - self._logged.get(key, -LOG_PERIOD) < LOG_PERIOD:
+            if now - self._logged.get(key, -math.inf) < LOG_PERIOD:
                 self._held_back[key] += 1
-                return
+                return None
             self._logged[key] = now
             more = self._held_back.pop(key, 0)
-        log(f"{name}: {text}" + (f" ({more} more since the last)" if more else ""))
+        return f"{name}: {text}" + (f" ({more} more since the last)" if more else "")
 
     def frame_id_shared_with(self, name: str, frame_id: str) -> str | None:
         """Note a camera's frame_id; when it is new, return another camera that has the same."""

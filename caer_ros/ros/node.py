@@ -113,7 +113,7 @@ class CaerNode(LifecycleNode):
         if self._refused:
             raise CaerError("; ".join(self._refused.values()))
         self._settings = read_settings(self, NodeSettings)
-        cameras = [self.resolve_topic_name(topic) for topic in self._settings.image_topics]
+        cameras = [self._resolve(topic) for topic in self._settings.image_topics]
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         self._pipeline = EmotionPipeline.from_settings(self._settings)
         self._pipeline.warm_up()
@@ -136,6 +136,15 @@ class CaerNode(LifecycleNode):
             self._debug_images[camera] = self.create_publisher(Image, topic, QoSProfile(depth=1))
         set_read_only(self, NodeSettings, True)
         self._log_configuration(self._pipeline)
+
+    def _resolve(self, topic: str) -> str:
+        try:
+            return str(self.resolve_topic_name(topic))
+        # what rclpy raises for a bad name differs between distributions
+        except Exception as error:
+            raise CaerError(
+                f"image_topics has {topic!r}, which cannot be a topic: {error}"
+            ) from error
 
     def _log_configuration(self, pipeline: EmotionPipeline) -> None:
         engine, weights = pipeline.engine, self._settings.engine.weights

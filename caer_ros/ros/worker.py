@@ -103,7 +103,7 @@ class Worker:
             for frame, result in zip(frames, results, strict=True):
                 self._publish(result, frame_ids[frame.camera], frame.image)
                 self._count(result, arrivals[frame.camera][1])
-                self._doubt(result, self._last.get(frame.camera, result))
+                self._doubt(result)
                 self._last[frame.camera] = result
         # whatever broke, the next image may go well
         except Exception as error:
@@ -134,16 +134,17 @@ class Worker:
                 "clock: does use_sim_time fit, are the computers' clocks the same?",
             )
 
-    def _doubt(self, result: FrameResult, last: FrameResult) -> None:
-        """Note what is unusual about an answered image, beside the answer before."""
-        if result.reset:
+    def _doubt(self, result: FrameResult) -> None:
+        """Note what is unusual about an answered image, beside the camera's last one."""
+        last = self._last.get(result.camera)
+        if last and result.reset:
             self._statistics.doubted(
                 result.camera,
                 "stamp jumped back",
                 f"image stamp jumped back from {seconds(last.stamp)} to {seconds(result.stamp)}: "
                 "its persons are forgotten",
             )
-        if (result.width, result.height) != (last.width, last.height):
+        if last and (result.width, result.height) != (last.width, last.height):
             self._statistics.doubted(
                 result.camera,
                 "size changed",
@@ -151,7 +152,7 @@ class Worker:
                 f"{result.height}: its persons are forgotten",
             )
         most = self._pipeline.settings.tracker.max_persons
-        if len(result.readings) == most > len(last.readings):
+        if len(result.readings) == most > (len(last.readings) if last else 0):
             self._statistics.doubted(
                 result.camera,
                 "crowd",

@@ -1,0 +1,231 @@
+"""The node as a lifecycle manager and an operator see it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.parameter import Parameter as RclpyParameter
+from safetensors.numpy import save_file
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+
+from caer_ros.engines.paths import resolve_weights
+
+from .conftest import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE
+
+
+def set_parameter(graph, name, value, node="/caer"):
+    """Set one parameter as `ros2 param set` does; return whether that went well, and why not."""
+    message = RclpyParameter(name, value=value).to_parameter_msg()
+    request = SetParameters.Request(parameters=[message])
+    result = graph.call(SetParameters, f"{node}/set_parameters", request).results[0]
+    return result.successful, result.reason
+
+
+def threads(process):
+    return len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+
+
+def test_the_node_waits_for_a_manager_and_goes_all_the_way_round_without_leaking_threads(graph):
+    process = graph.start_node()
+    assert graph.state() == "unconfigured"
+    reset = graph.call(Trigger, "/caer/reset", Trigger.Request())
+    assert (reset.success, reset.message) == (False, "not configured")
+
+    counts = []
+    for _ in range(3):
+        assert graph.change_state(CONFIGURE)
+        assert graph.state() == "inactive"
+        assert graph.change_state(ACTIVATE)
+        assert graph.state() == "active"
+        assert graph.answer(graph.picture).image_width == 320
+        assert graph.change_state(DEACTIVATE)
+        graph.spin(lambda: graph.node.count_subscribers("/image") == 0)
+        assert graph.change_state(CLEANUP)
+        assert graph.state() == "unconfigured"
+        counts.append(threads(process))
+
+    # the first round fills the pools that OpenVINO keeps
+    assert counts[2] <= counts[1]
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_node_ends_at_once_and_in_order_while_it_works(graph, how):
+    process = graph.start_active_node()
+    graph.answer(graph.picture)
+
+    assert process.stop(how) == 0
+    assert "Traceback" not in process.output
+
+
+def test_weights_that_cannot_be_used_fail_the_transition_and_right_ones_mend_it(graph, tmp_path):
+    missing, cut, foreign = (tmp_path / f"{name}.safetensors" for name in ("no", "cut", "other"))
+    cut.write_bytes(resolve_weights("caer_net_s").read_bytes()[:100_000])
+    save_file({"layer.weight": np.zeros((3, 3), np.float32)}, foreign)
+    process = graph.start_node("-p", f"engine.weights:={missing}")
+
+    for path, named in (
+        (missing, "neither a file nor a network of the package"),
+        (cut, "is not a whole safetensors file"),
+        (foreign, "has no CAER-Net metadata"),
+    ):
+        assert set_parameter(graph, "engine.weights", str(path)) == (True, "")
+        assert not graph.change_state(CONFIGURE)
+        assert graph.state() == "unconfigured"
+        complaints = [line for line in process.output.splitlines() if str(path) in line]
+        assert len(complaints) == 1
+        assert "cannot configure: " in complaints[0]
+        assert named in complaints[0]
+        graph.spin(lambda path=path: str(path) in graph.values().get("last error", ""))
+        assert graph.diagnostics["/caer: pipeline"][0] == DiagnosticStatus.ERROR
+
+    assert set_parameter(graph, "engine.weights", "caer_net_s") == (True, "")
+    assert graph.change_state(CONFIGURE)
+    assert graph.change_state(ACTIVATE)
+    assert graph.answer(graph.picture)
+
+
+def test_a_parameter_out_of_range_in_the_file_fails_the_transition_until_it_is_mended(
+    graph, tmp_path
+):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    detector: {min_score: 7.0}\n    smothing: {hold: 1.0}\n"
+    )
+    process = graph.start_node("--params-file", str(file))
+
+    assert not graph.change_state(CONFIGURE)
+    assert "cannot configure: detector.min_score is 7.0, the most allowed is" in process.output
+    assert "'smothing.hold' is unknown and ignored; did you mean 'smoothing.hold'?" in (
+        process.output
+    )
+
+    assert set_parameter(graph, "detector.min_score", 0.5) == (True, "")
+    assert graph.change_state(CONFIGURE)
+
+
+def test_thresholds_change_while_running_and_what_is_wrong_is_refused_with_the_reason(served):
+    assert set_parameter(served, "detector.min_score", 0.7) == (True, "")
+
+    accepted, reason = set_parameter(served, "detector.min_score", 7.0)
+    assert not accepted
+    assert "detector.min_score" in reason
+    assert "7.0" in reason
+
+    accepted, reason = set_parameter(served, "engine.weights", "caer_net")
+    assert not accepted
+    assert "read-only" in reason
+    assert "engine.weights" in reason
+    assert served.answer(served.picture)
+
+
+def test_every_parameter_describes_itself(served):
+    names = ["detector.min_score", "engine.engine", "image_topics"]
+    request = DescribeParameters.Request(names=names)
+    response = served.call(DescribeParameters, "/caer/describe_parameters", request)
+
+    score, engine, topics = response.descriptors
+    assert all(d.description for d in response.descriptors)
+    assert not score.read_only
+    assert 0 <= score.floating_point_range[0].from_value < 1
+    assert engine.read_only
+    assert "openvino" in engine.additional_constraints
+    assert topics.type == ParameterType.PARAMETER_STRING_ARRAY
+
+
+def test_disabled_the_node_listens_to_no_camera_and_enabled_again_it_answers(served):
+    served.answer(served.picture)
+
+    off = served.call(SetBool, "/caer/enable", SetBool.Request(data=False))
+    assert (off.success, off.message) == (True, "not reading")
+    served.spin(lambda: served.node.count_subscribers("/image") == 0)
+    served.spin(lambda: served.values()["state"] == "disabled")
+
+    on = served.call(SetBool, "/caer/enable", SetBool.Request(data=True))
+    assert (on.success, on.message) == (True, "reading images")
+    assert served.answer(served.picture)
+
+
+def test_reset_forgets_all_persons(served):
+    response = served.call(Trigger, "/caer/reset", Trigger.Request())
+
+    assert (response.success, response.message) == (True, "all persons forgotten")
+    assert served.answer(served.picture)
+
+
+def test_the_debug_image_is_drawn_only_for_those_who_look(served):
+    assert served.node.count_publishers("/caer/debug_image") == 1
+    seen = []
+    subscription = served.node.create_subscription(Image, "/caer/debug_image", seen.append, 5)
+    served.spin(
+        lambda: seen, "a debug image comes", again=lambda: served.publish(served.picture())
+    )
+    served.node.destroy_subscription(subscription)
+
+    assert (seen[0].width, seen[0].height, seen[0].encoding) == (320, 240, "bgr8")
+    assert seen[0].header.frame_id == "head"
+
+
+def test_a_camera_that_is_silent_is_reported_as_stale(served):
+    def level():
+        return served.diagnostics["/caer: /image"][0]
+
+    served.answer(served.picture)
+    served.spin(lambda: level() == DiagnosticStatus.OK)
+    served.spin(lambda: level() == DiagnosticStatus.STALE)
+    assert "is /image published" in served.diagnostics["/caer: /image"][1]
+
+    served.answer(served.picture)
+    served.spin(lambda: level() == DiagnosticStatus.OK)
+
+
+def test_two_nodes_of_one_name_are_told_apart_by_nobody_and_told_off(graph):
+    first, second = graph.start_node(), graph.start_node()
+
+    for process in (first, second):
+        graph.spin(lambda process=process: "2 nodes are named /caer" in process.output)
+    graph.spin(lambda: "2 nodes are named /caer" in graph.diagnostics["/caer: pipeline"][1])
+
+    second.stop()
+    graph.spin(lambda: "nodes are named" not in graph.diagnostics["/caer: pipeline"][1])
+
+
+def test_two_nodes_in_two_namespaces_do_not_mind_each_other(graph):
+    left = graph.start_node("-r", "__ns:=/left")
+    right = graph.start_node("-r", "__ns:=/right")
+
+    for side in ("left", "right"):
+        assert graph.state(f"/{side}/caer") == "unconfigured"
+        graph.spin(lambda side=side: f"/{side}/caer: pipeline" in graph.diagnostics)
+    assert "nodes are named" not in left.output + right.output
+
+
+def test_the_quality_of_service_can_be_overridden(graph):
+    graph.start_active_node("-p", "qos_overrides./image.subscription.reliability:=reliable")
+    graph.answer(graph.picture)
+
+    (endpoint,) = graph.node.get_subscriptions_info_by_topic("/image")
+    assert endpoint.qos_profile.reliability.name == "RELIABLE"
+    (endpoint,) = graph.node.get_publishers_info_by_topic("/caer/emotions")
+    assert endpoint.qos_profile.reliability.name == "RELIABLE"
+
+
+def test_topics_that_cannot_be_subscribed_fail_the_transition(graph):
+    process = graph.start_node("-p", "image_topics:=[]")
+    assert not graph.change_state(CONFIGURE)
+
+    accepted, reason = set_parameter(graph, "image_topics", ["/a", "/a"])
+    assert not accepted
+    assert "image_topics is ['/a', '/a'], expected one or more, each once" in reason
+
+    assert set_parameter(graph, "image_topics", ["not a topic"]) == (True, "")
+    assert not graph.change_state(CONFIGURE)
+    assert graph.state() == "unconfigured"
+    assert "not a topic" in process.output.splitlines()[-1]
