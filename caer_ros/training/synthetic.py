@@ -4,7 +4,7 @@ They answer a question that no data set does: whether a network that is given a 
 surroundings uses the one that tells. In one half of the scenes the face shows the class and the
 surroundings mislead; in the other the face is neutral, half of these blurred too, and only an
 object elsewhere shows the class. That object is a target of two rings in the class's colour, among
-squares and crosses of all the same colours. Everything is drawn from a seed; nothing is stored.
+discs, squares and crosses of all the same colours. A seed draws everything; nothing is stored.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ def draw_scene(seed: int, index: int, moment: float = 1.0) -> Scene:
         others = [e for e in Emotion if e not in (Emotion.NEUTRAL, shown)]
         label = Emotion(int(rng.choice(others)))
     radius = rng.uniform(30, 38)
-    size = rng.uniform(11, 14)
+    size = rng.uniform(13, 16)
     head = rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50))
     taken = [(head, 1.35 * radius)]
     target = _free_place(rng, size, taken)
     canvas = _draw_wall(rng)
-    for _ in range(rng.integers(6, 11)):
-        extent = rng.uniform(6, 14)
+    for _ in range(rng.integers(10, 17)):
+        extent = rng.uniform(6, 15)
         _draw_distractor(canvas, rng, _free_place(rng, extent, taken), extent)
     to_come = (1 - moment) * rng.uniform(-6, 6, (2, 2))
     head, target = head + to_come[0], target + to_come[1]
@@ -190,10 +190,14 @@ def _draw_target(
 def _draw_distractor(
     canvas: np.ndarray, rng: np.random.Generator, centre: np.ndarray, radius: float
 ) -> None:
-    """Draw a square or a cross in the colour of any class."""
+    """Draw a square, a cross or a disc in the colour of any class; a disc lacks the inner ring."""
     colour = COLOURS[Emotion(int(rng.integers(len(Emotion))))]
     turn = _rotation(rng.uniform(0, np.pi / 2))
-    if rng.random() < 0.5:
+    kind = rng.integers(3)
+    if kind == 0:
+        _disc(canvas, centre, radius, (20, 20, 20))
+        _disc(canvas, centre, 0.85 * radius, colour)
+    elif kind == 1:
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.75 * radius
         _polygon(canvas, centre + corners @ turn, colour)
     else:
