@@ -14,6 +14,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from caer_ros.engines.select import make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
-from caer_ros.training.cross_validate import VARIANTS, in_memory
+from caer_ros.training.cross_validate import VARIANTS
 from caer_ros.training.datasets import synthetic
+from caer_ros.training.examples import Example, one_hot
 from caer_ros.training.settings import TrainSettings, read_settings
 from caer_ros.training.synthetic import HEIGHT, WIDTH, Scene, draw_scene
 from caer_ros.training.train import train
@@ -142,9 +144,9 @@ def run(settings: TrainSettings, count: int, output: Path) -> dict[str, Findings
     Streams by themselves see scenes of `FIRST_CONTEXT_SIZE` pixels, in a third of the time;
     networks of both go on at full size, for half as many epochs.
     """
-    examples = in_memory(synthetic.read(count, "train").examples)
-    chooser = in_memory(synthetic.read(max(2, count // 8), "validation").examples)
-    scenes = test_scenes(max(2, count // 4))
+    examples = examples_of(scenes_of("train", count))
+    chooser = examples_of(scenes_of("validation", max(2, count // 8)))
+    scenes = scenes_of("test", max(2, count // 4))
     findings: dict[str, Findings] = {}
 
     def fit(name: str, epochs: int, network: dict[str, Any], init: list[Path]) -> None:
@@ -163,9 +165,17 @@ def run(settings: TrainSettings, count: int, output: Path) -> dict[str, Findings
     return findings
 
 
-def test_scenes(count: int) -> list[Scene]:
-    """Return the first scenes of the test split."""
-    return [draw_scene(synthetic.SPLITS.index("test"), index) for index in range(count)]
+def scenes_of(split: str, count: int) -> list[Scene]:
+    """Return the first scenes of a split."""
+    return [draw_scene(synthetic.SPLITS.index(split), index) for index in range(count)]
+
+
+def examples_of(scenes: Sequence[Scene]) -> list[Example]:
+    """Return scenes as examples that are in memory: to draw them costs as much as to learn them."""
+    return [
+        Example(str(i), str(i), one_hot(s.label), partial(list, [s.image]), (s.face,))
+        for i, s in enumerate(scenes)
+    ]
 
 
 def weights(output: Path, name: str) -> Path:
@@ -232,7 +242,7 @@ def main(args: argparse.Namespace) -> int:
     print(table(findings))
     found = {name: dataclasses.asdict(value) for name, value in findings.items()}
     (args.output / "findings.json").write_text(json.dumps(found, indent=2) + "\n")
-    draw(load(args.output, "full"), test_scenes(6), args.output / "attention.png")
+    draw(load(args.output, "full"), scenes_of("test", 6), args.output / "attention.png")
     return 0
 
 
