@@ -171,7 +171,7 @@ def scenes_of(split: str, count: int) -> list[Scene]:
 
 
 def examples_of(scenes: Sequence[Scene]) -> list[Example]:
-    """Return scenes as examples that are in memory: to draw them costs as much as to learn them."""
+    """Return scenes as examples in memory: drawing one costs as much as learning from it."""
     return [
         Example(str(i), str(i), one_hot(s.label), partial(list, [s.image]), (s.face,))
         for i, s in enumerate(scenes)
