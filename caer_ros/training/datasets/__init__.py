@@ -65,7 +65,7 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
     if split == "test" and "test" not in named:
         raise DataError(f"{source} has no test split; evaluate validation or all of it instead")
     held_out = split in ("train", "validation") and "validation" not in named
-    own_split = ("train" if "train" in named else "all") if held_out else split
+    own_split = ("train" if named else "all") if held_out else split
     if layout == "ferplus":
         data = ferplus.read(root, own_split)
         part = _part(data.examples, split) if held_out else data.examples
@@ -84,7 +84,9 @@ def own_splits(source: str) -> tuple[str, ...]:
         return synthetic.SPLITS
     if layout == "ferplus":
         return ferplus.own_splits(root)
-    return tuple(class_folders.LAYOUTS[layout].folders) if layout != "boxes" else ()
+    if layout == "boxes":
+        return ()
+    return class_folders.own_splits(root, class_folders.LAYOUTS[layout])
 
 
 def _parse(source: str) -> tuple[str, Path]:

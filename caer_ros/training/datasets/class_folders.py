@@ -31,6 +31,21 @@ LAYOUTS = {
 }
 
 
+def own_splits(root: Path, layout: Layout) -> tuple[str, ...]:
+    """Return the splits whose folders are there; none for a layout that has none.
+
+    Raises:
+        DataError: where not one of the layout's folders is there.
+    """
+    splits = tuple(split for split, name in layout.folders.items() if (root / name).is_dir())
+    if layout.folders and not splits:
+        raise DataError(
+            f"{root} holds none of the folders {', '.join(layout.folders.values())}; "
+            "a folder that holds the classes themselves is read as folder:<dir>"
+        )
+    return splits
+
+
 def list_files(root: Path, layout: Layout, split: str) -> list[LabelledFile]:
     """Return the files of one of the layout's own splits, or of all, ordered by name.
 
@@ -39,16 +54,13 @@ def list_files(root: Path, layout: Layout, split: str) -> list[LabelledFile]:
     """
     if not layout.folders:
         return list(_class_folders(root, root, layout.suffixes))
-    present = [name for name in layout.folders.values() if (root / name).is_dir()]
-    wanted = list(layout.folders.values()) if split == "all" else [layout.folders[split]]
-    if not present:
-        raise DataError(
-            f"{root} holds none of the folders {', '.join(wanted)}; "
-            "a folder that holds the classes themselves is read as folder:<dir>"
-        )
-    if missing := [name for name in wanted if name not in present]:
-        raise DataError(f"{root} holds no folder {missing[0]}, only {', '.join(present)}")
-    return [file for name in wanted for file in _class_folders(root, root / name, layout.suffixes)]
+    present = own_splits(root, layout)
+    if split not in (*present, "all"):
+        there = ", ".join(layout.folders[name] for name in present)
+        raise DataError(f"{root} holds no folder {layout.folders[split]}, only {there}")
+    wanted = present if split == "all" else (split,)
+    folders = [root / layout.folders[name] for name in wanted]
+    return [file for folder in folders for file in _class_folders(root, folder, layout.suffixes)]
 
 
 def _class_folders(root: Path, folder: Path, suffixes: frozenset[str]) -> Iterator[LabelledFile]:

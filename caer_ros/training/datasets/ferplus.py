@@ -75,7 +75,7 @@ def read(root: Path, split: str) -> DataSet:
 def own_splits(root: Path) -> tuple[str, ...]:
     """Return the splits that are there; a single npz file makes none."""
     if (root / "fer2013new.csv").is_file():
-        return tuple(_FOLDERS)
+        return tuple(s for s, (_, folder) in _FOLDERS.items() if (root / folder).is_dir())
     return tuple(split for split, pattern in _ARCHIVES.items() if any(root.glob(pattern)))
 
 
@@ -97,7 +97,8 @@ def _read_folders(root: Path, split: str) -> DataSet:
     examples: list[Example] = []
     unreadable: list[str] = []
     without_label = 0
-    for usage, folder in _FOLDERS.values() if split == "all" else (_FOLDERS[split],):
+    for own_split in own_splits(root) if split == "all" else (split,):
+        usage, folder = _FOLDERS[own_split]
         if not (root / folder).is_dir():
             raise DataError(f"{root} has no folder {folder}, which fer2013new.csv speaks of")
         for name, votes in _read_votes(root / "fer2013new.csv", usage):

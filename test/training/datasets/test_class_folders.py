@@ -182,8 +182,11 @@ def test_a_folder_of_another_layout_is_refused(
 
 def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:
     write_video(tmp_path / "train" / "Happy" / "0001.avi", frames=2, rate=10)
-    with pytest.raises(DataError, match="holds no folder test, only train"):
+    with pytest.raises(DataError, match="has no test split"):
         read(f"caer:{tmp_path}", "test")
+    (tmp_path / "train").rename(tmp_path / "test")
+    with pytest.raises(DataError, match="holds no folder train, only test"):
+        read(f"caer:{tmp_path}", "train")
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:

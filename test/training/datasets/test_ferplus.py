@@ -134,6 +134,7 @@ def test_a_csv_without_the_votes_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_official_folder_is_named(tmp_path: Path) -> None:
     root = write_official(tmp_path)
-    (root / "FER2013Test").rename(root / "elsewhere")
-    with pytest.raises(DataError, match="no folder FER2013Test"):
-        read(f"ferplus:{root}", "test")
+    (root / "FER2013Train").rename(root / "elsewhere")
+    with pytest.raises(DataError, match="no folder FER2013Train"):
+        read(f"ferplus:{root}", "train")
+    assert own_splits(f"ferplus:{root}") == ("validation", "test")
