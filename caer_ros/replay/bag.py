@@ -152,9 +152,10 @@ class Bag:
             files, promised = self._files()
             opened = [(file, self._open(file)) for file in files]
             self._storages = [(file, storage) for file, storage in opened if storage]
+            if not files:
+                raise BagError(f"{self.path} is no bag: it has no .mcap or .db3 file")
             if not self._storages:
-                reason = f"{self.path} holds no .mcap or .db3 file"
-                raise BagError("; ".join(self.warnings) or reason)
+                raise BagError("; ".join(self.warnings))
             self.topics: dict[str, Topic] = {}
             for _, storage in self._storages:
                 for c in storage.connections:

@@ -52,7 +52,7 @@ class Job:
     """What is replayed how; the same job gives the same results on any machine.
 
     topics: image topics to read, empty for those of the settings or, if the bag has none of
-        them, all. expectations: the text of a file of them, `source` its name.
+        them, all. expectations: the text of a file of them, `source` its name; None for none.
     """
 
     bag: Path
@@ -61,16 +61,16 @@ class Job:
     topics: tuple[str, ...] = ()
     realtime: bool = False
     with_images: bool = False
-    expectations: str = ""
+    expectations: str | None = None
     source: str = ""
 
     def key(self) -> str:
         """Return a hash of all that the results depend on, the bag's content included."""
-        digest = hashlib.sha256(json.dumps(asdict(self) | {"out": ""}, default=str).encode())
-        digest.update(_version().encode())
+        values = asdict(self) | {"bag": self.bag.name, "out": "", "version": _version()}
+        digest = hashlib.sha256(json.dumps(values).encode())
         digest.update(resolve_weights(self.settings.engine.weights).read_bytes())
         files = sorted(self.bag.iterdir()) if self.bag.is_dir() else [self.bag]
-        for file in files:
+        for file in filter(Path.is_file, files):
             with file.open("rb") as content:
                 size = file.stat().st_size
                 digest.update(f"{file.name} {size}".encode() + content.read(_EDGE))
@@ -97,7 +97,9 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
     Raises:
         CaerError: where the bag, the settings or the folder are no good.
     """
-    expectations = Expectations(job.expectations, job.source) if job.expectations else None
+    expectations = None
+    if job.expectations is not None:
+        expectations = Expectations(job.expectations, job.source)
     with ExitStack() as stack:
         bag = stack.enter_context(Bag(job.bag))
         topics = _choose_topics(bag, job)
@@ -235,7 +237,7 @@ class _Run:
             },
         }
         summary["images"]["lost"] = bag.lost
-        if verdicts:
+        if self._expectations:
             document = junit(verdicts, self._job.bag.name, self._job.source)
             (self._folder / "junit.xml").write_bytes(document)
         write_report(self._folder / "report.html", summary, self._recorder)

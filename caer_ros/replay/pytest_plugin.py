@@ -45,7 +45,7 @@ def caer_replay(
     here = request.path.parent
 
     def _replay(
-        bag: str | Path, expect: str | Path = "", config: str | Path | None = None
+        bag: str | Path, expect: str | Path | None = None, config: str | Path | None = None
     ) -> Replayed:
         source = f"{request.path.name}, expect"
         if isinstance(expect, Path):

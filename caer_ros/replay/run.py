@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         raise ReplayError(f"--jobs is {args.jobs}, the least is 1")
     values = read_parameters(args.config) if args.config else {}
     try:
-        expectations = args.expect.read_text(encoding="utf-8") if args.expect else ""
+        expectations = args.expect.read_text(encoding="utf-8") if args.expect else None
         bags = find_bags(args.bag)
     except (OSError, UnicodeDecodeError) as error:
         raise ReplayError(str(error)) from error

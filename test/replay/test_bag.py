@@ -202,7 +202,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_folder_without_storage_files_is_refused(tmp_path):
-    with pytest.raises(BagError, match="no metadata.yaml"):
+    with pytest.raises(BagError, match="is no bag: it has no .mcap or .db3 file"):
         Bag(tmp_path)
 
 

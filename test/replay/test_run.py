@@ -57,6 +57,7 @@ def test_expectations_decide_the_status_and_are_written_for_ci(caer, people, wri
     [
         (["--expect", "bad.yaml"], "bad.yaml:2: label: 'merry' is no label"),
         (["--expect", "gone.yaml"], "gone.yaml"),
+        (["--expect", "empty.yaml"], "empty.yaml: expected a list of statements"),
         (["--config", "caer.yaml"], "unknown setting 'detector.min_scare'"),
         (["--config", "gone.yaml"], "cannot read"),
         (["--topic", "/no"], "no image topic /no; there are: /camera/image_raw"),
@@ -68,6 +69,7 @@ def test_what_cannot_be_run_is_status_2_and_one_line(
 ):
     monkeypatch.chdir(tmp_path)
     write("bad.yaml", "- persons: at most 1\n- label: merry\n  for: at least 1 %\n")
+    write("empty.yaml", "")
     write("caer.yaml", "/**:\n  ros__parameters:\n    detector:\n      min_scare: 0.5\n")
     status, output, errors = caer(record(), "--out", "out", *options)
     assert status == 2
