@@ -53,11 +53,25 @@ def draw_timeline(timeline: Timeline, title: str) -> Figure:
     """
     persons = _by_person(timeline)
     start, end = min(timeline) / SECOND, max(timeline) / SECOND
-    figure = Figure(figsize=(10, 1.3 + 2.6 * max(1, len(persons))), dpi=150, layout="constrained")
+    rows = max(1, len(persons))
+    height = 1.3 + 2.6 * rows
+    figure = Figure(figsize=(10, height), dpi=150)
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=_INK)
-    ratios = [1.0, 0.09] * max(1, len(persons))
-    grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    figure.suptitle(
+        title, x=0.01, y=1 - 0.1 / height, ha="left", va="top", fontsize=11, color=_INK
+    )
+    grid = figure.subplots(
+        2 * rows,
+        1,
+        sharex=True,
+        gridspec_kw={
+            "height_ratios": [1.0, 0.09] * rows,
+            "left": 0.09,
+            "right": 0.99,
+            "top": 1 - 0.4 / height,
+            "bottom": 0.9 / height,
+        },
+    )
     for axes in grid:
         axes.set_xlim(start, end)
         axes.tick_params(length=0, labelsize=8, labelcolor=_INK)
@@ -77,8 +91,8 @@ def draw_timeline(timeline: Timeline, title: str) -> Figure:
     ]
     figure.legend(
         handles=handles,
-        loc="outside lower left",
-        ncols=len(LABELS),
+        loc="lower left",
+        ncol=len(LABELS),
         frameon=False,
         fontsize=9,
         labelcolor=_INK,
