@@ -124,7 +124,7 @@ def train(
     Raises:
         WeightsError: where a checkpoint to start from does not fit, or none can be written.
         DataError: where an example cannot be read or lacks the scene the network needs.
-        CaerError: where `output` holds a run with other settings.
+        CaerError: where `output` holds a run with other settings, or its disk is full.
     """
     _claim(output, settings, provenance.get("data", ""), init)
     torch.manual_seed(settings.seed)
@@ -155,12 +155,17 @@ def train(
         log_every_n_steps=1_000_000,  # figures are an epoch's
     )
     last = output / "last.ckpt"
-    trainer.fit(
-        CaerModule(model, settings),
-        CaerData(train_examples, validation_examples, model.spec, settings),
-        ckpt_path=last if last.exists() else None,
-        weights_only=True,
-    )
+    try:
+        trainer.fit(
+            CaerModule(model, settings),
+            CaerData(train_examples, validation_examples, model.spec, settings),
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+    except OSError as error:
+        raise CaerError(
+            f"training into {output} stopped, the last epoch stays: {error}"
+        ) from error
 
 
 def _claim(output: Path, settings: TrainSettings, data: str, init: list[Path]) -> None:

@@ -1,4 +1,6 @@
+import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,10 +18,10 @@ from caer_ros.network.inflate import inflate
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import NetworkSpec, WeightsError
 from caer_ros.settings import SettingError
-from caer_ros.training.examples import Example, one_hot
+from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.training.settings import NetworkSettings, TrainSettings, read_settings
 from caer_ros.training.train import fit_temperature, start_from, train
-from caer_ros.types import Emotion, Face
+from caer_ros.types import CaerError, Emotion, Face
 
 RECIPES = Path(__file__).parents[2] / "config" / "train"
 
@@ -65,11 +67,13 @@ def command(config, data, output):
     return ["train", str(config), "--data", data, "--output", str(output)]
 
 
+CAER = "import sys; from caer_ros.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
 def train_until(stop, arguments):
     """Run `caer train` in a process of its own and kill it as soon as `stop` holds."""
-    code = "import sys; from caer_ros.cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", CAER, *arguments], env=environment)
     while process.poll() is None and not stop():
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -94,6 +98,38 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(config, ferp
     assert kept.spec == expected.spec
     for name, tensor in expected.state_dict().items():
         assert torch.equal(kept.state_dict()[name], tensor), name
+
+
+@pytest.fixture
+def full_disk():
+    """Call it, and no file of this process grows beyond 4 MB: a third of a run's state."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_run_that_lost_its_data_or_its_disk_leaves_what_it_can_go_on_from(tmp_path, full_disk):
+    network = NetworkSettings(streams="face", face_size=24)
+    settings = TrainSettings(epochs=3, batch_size=8, workers=0, network=network)
+    examples = scene_examples(8, 1)
+    loads = iter(range(8 + 8 + 3))  # an epoch, its validation, and a little of the next
+
+    def load_until_the_folder_is_gone():
+        if next(loads, None) is None:
+            raise DataError("clip 3 cannot be read")
+        return examples[0].load()
+
+    failing = [dataclasses.replace(e, load=load_until_the_folder_is_gone) for e in examples]
+    with pytest.raises(DataError, match="clip 3 cannot be read"):
+        train(settings, failing, failing, tmp_path, [], {})
+    before = (tmp_path / "last.ckpt").read_bytes()
+    full_disk()
+    with pytest.raises(CaerError, match="stopped, the last epoch stays.*File too large"):
+        train(settings, examples, examples, tmp_path, [], {})
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert load_checkpoint(tmp_path / "weights.safetensors")
 
 
 def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path):
