@@ -22,6 +22,12 @@ ROOT = Path(__file__).parent.resolve()
 PLUGIN = "caer_ros.replay.pytest_plugin"
 
 
+def pins(extra: str) -> list[str]:
+    """Return what an extra adds, as `requirements/` has it."""
+    lines = (ROOT / "requirements" / f"{extra}.txt").read_text().splitlines()
+    return [line for line in lines if line and line[0] not in "#-"]
+
+
 class CMakeBuild(build_ext):
     """Configure, build and install into a stage; sort that into modules and data files."""
 
@@ -62,6 +68,7 @@ setup(
     packages=[],  # CMake installs them
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
+    extras_require={extra: pins(extra) for extra in ("train", "gpu", "ray")},
     # named as the module, so that a conftest.py may name it too
     entry_points={"pytest11": [f"{PLUGIN} = {PLUGIN}"]},
 )

@@ -22,16 +22,14 @@ VERBS = {
     "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
     "play": Verb("caer_ros.ros.player", "the images of a bag on their topics again"),
     "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images becomes a bag"),
+    "replay": Verb("caer_ros.replay.run", "a bag becomes a bag of emotions, a timeline, a report"),
     "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their own layouts"),
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
-    "benchmark": Verb("caer_ros.benchmark.run", "how fast engines, pipeline and node are here"),
-    "build-engine": Verb(
-        "caer_ros.engines.build_engine", "convert and compile weights ahead of time"
-    ),
-    "doctor": Verb("caer_ros.doctor", "what this machine has, and which engine is chosen"),
     "inflate": Verb("caer_ros.network.inflate", "a CAER-Net-S becomes an initial video CAER-Net"),
     "export": Verb("caer_ros.network.export", "weights as ONNX, to run without torch"),
-    "replay": Verb("caer_ros.replay.run", "a bag becomes a bag of emotions, a timeline, a report"),
+    "build-engine": Verb("caer_ros.engines.build_engine", "compile weights ahead of time"),
+    "doctor": Verb("caer_ros.doctor", "what this machine has, and which engine is chosen"),
+    "benchmark": Verb("caer_ros.benchmark.run", "how fast engines, pipeline and node are here"),
 }
 
 

@@ -36,7 +36,7 @@ def test_the_modules_installed_are_those_of_the_sources():
     assert generated == {path for path in sources if path.suffix == ".py"}
 
 
-@pytest.mark.parametrize("folder", ["config", "launch", "models"])
+@pytest.mark.parametrize("folder", ["config", "examples", "launch", "models"])
 def test_what_is_no_module_is_installed_below_share(folder, environment):
     installed = Path(environment) / "share" / "caer_ros" / folder
     files = relative_files(ROOT / folder)
@@ -77,6 +77,7 @@ KEYS = {
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
+    "pytest": "python3-pytest",
     "scipy": "python3-scipy",
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
@@ -98,7 +99,7 @@ def imported_modules():
 def test_every_import_is_declared_in_package_xml():
     text = (ROOT / "package.xml").read_text()
     tags = ElementTree.fromstring(text).iter()
-    declared = {tag.text for tag in tags if tag.tag in ("depend", "exec_depend", "test_depend")}
+    declared = {tag.text for tag in tags if tag.tag in ("depend", "exec_depend")}
     # what rosdep has no key for stands in a comment with the way to install it
     explained = set(re.findall(r"[\w-]+", "".join(re.findall(r"<!--(.*?)-->", text, re.DOTALL))))
     keys = {KEYS.get(name, name) for name in imported_modules()}
