@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import signal
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,12 +15,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
@@ -332,20 +335,22 @@ def make_executor() -> Executor:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until it is interrupted."""
+    """Run the node until SIGINT or SIGTERM."""
     keep_large_blocks()
-    rclpy.init(args=args)
+    # rclpy's own handlers would end the context while the worker still publishes
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     node = CaerNode()
     executor = make_executor()
     executor.add_node(node)
-    try:
+    while not stop.is_set():
         # an endless wait would keep the events executor of rclpy 9.1 busy
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=1.0)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.release()
-        node.destroy_node()
-        rclpy.try_shutdown()
+        executor.spin_once(timeout_sec=0.2)
+    # `ros2 launch` sends on the SIGINT that we got from the terminal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    node.release()
+    node.destroy_node()
+    rclpy.shutdown(uninstall_handlers=False)
     return 0

@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
@@ -143,7 +144,8 @@ def main(args: argparse.Namespace) -> int:
     """Play the bag until its end or until interrupted."""
     with Bag(args.bag) as bag:
         topics = bag.choose_topics(args.topic)
-        rclpy.init()
+        # Ctrl-C is to reach the loop below, not to end the context under it
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         player = Player(bag, topics, rate=args.rate, clock=args.clock, paused=args.start_paused)
         services = threading.Thread(target=_spin, args=(player,), daemon=True)
         services.start()
