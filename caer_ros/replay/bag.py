@@ -107,17 +107,6 @@ def image_to_cdr(
     return kind, TYPES.serialize_cdr(message, kind)
 
 
-class _Connection(Protocol):
-    """What the readers of rosbags and `_TruncatedMcap` say of one recorded topic."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def msgtype(self) -> str: ...
-    @property
-    def msgcount(self) -> int: ...
-
-
 class _Storage(Protocol):
     """One file of a bag, as rosbags' readers have it."""
 
@@ -149,7 +138,10 @@ class Bag:
         self._stack = ExitStack()
         with ExitStack() as undo:
             undo.callback(self.close)
-            files, promised = self._files()
+            try:
+                files, promised = self._files()
+            except OSError as error:
+                raise BagError(f"cannot read {self.path}: {error.strerror}") from error
             opened = [(file, self._open(file)) for file in files]
             self._storages = [(file, storage) for file, storage in opened if storage]
             if not files:
@@ -223,7 +215,7 @@ class Bag:
                         self.warnings.append(f"{where} is lost, the first one: {error}")
                     self.lost += 1
 
-    def _image(self, connection: _Connection, time: int, raw: bytes) -> RecordedImage:
+    def _image(self, connection: Any, time: int, raw: bytes) -> RecordedImage:
         cdr: bytes | memoryview = raw
         if self._ros1:
             cdr = TYPES.ros1_to_cdr(raw, connection.msgtype)
