@@ -314,9 +314,7 @@ class _TruncatedMcap:
                     group: list[McapRecord] = [next(records)]
                     if isinstance(group[0], Chunk):
                         group = breakup_chunk(group[0], validate_crc=True)
-                except StopIteration:
-                    break
-                # what damaged bytes make the parsers raise has no common base
+                # the end, or whatever damaged bytes make the parsers raise
                 except Exception:
                     break
                 self._whole = file.tell()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from caer_ros.replay.batch import find_bags, replay_all, sum_up
+from caer_ros.replay.expectations import Expectations
 from caer_ros.replay.job import Job, ReplayError, replay, write_json
 from caer_ros.ros.settings import NodeSettings
 from caer_ros.settings import build, read_parameters
@@ -68,6 +69,10 @@ def main(args: argparse.Namespace) -> int:
         expectations=expectations,
         source=str(args.expect or ""),
     )
+    if expectations is not None:
+        Expectations(expectations, job.source)  # a mistake in them is told before any bag is run
+    if args.ray and not bags:
+        raise ReplayError(f"--ray is for a folder of bags, {args.bag} is none")
     if not bags:
         summary = replay(job)
         print(_describe(summary))

@@ -62,6 +62,7 @@ def test_expectations_decide_the_status_and_are_written_for_ci(caer, people, wri
         (["--config", "gone.yaml"], "cannot read"),
         (["--topic", "/no"], "no image topic /no; there are: /camera/image_raw"),
         (["--jobs", "0"], "--jobs is 0"),
+        (["--ray", "auto"], "--ray is for a folder of bags"),
     ],
 )
 def test_what_cannot_be_run_is_status_2_and_one_line(
@@ -92,11 +93,14 @@ def test_the_node_s_parameter_file_is_the_config(caer, record, write, tmp_path):
     assert settings["smoothing.time_constant"] == 0.0
 
 
-def test_a_folder_of_bags_gets_a_folder_each_and_a_sum(caer, record, numbered, tmp_path):
+def test_a_folder_of_bags_gets_a_folder_each_and_a_sum(caer, record, numbered, write, tmp_path):
     for name in ("one", "two"):
         record({TOPIC: [numbered(1)] * 3}, name=f"bags/{name}")
     (tmp_path / "bags" / "bad").mkdir()
     (tmp_path / "bags" / "bad" / "x.mcap").touch()
+    bad = write("bad.yaml", "- persons: many\n")
+    status, _, errors = caer(tmp_path / "bags", "--out", tmp_path / "out", "--expect", bad)
+    assert (status, "bad.yaml:1: persons: 'many' is no bound" in errors) == (2, True)
     status, output, _ = caer(tmp_path / "bags", "--out", tmp_path / "out", "--jobs", "2")
     assert status == 2
     assert "3 bags" in output
