@@ -122,7 +122,7 @@ def _describe_verdict(verdict: dict[str, Any]) -> str:
 
 def _describe_all(total: dict[str, Any]) -> str:
     lines = [
-        f"{total['bags']} bags, {total['hours']:.2f} hours, {total['persons']} persons",
+        f"{total['bags']} bags, {60 * total['hours']:.1f} minutes, {total['persons']} persons",
         *(
             f"  {label:<10} {minutes:6.1f} minutes an hour"
             for label, minutes in total["label_minutes_per_hour"].items()
