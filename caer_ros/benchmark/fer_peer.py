@@ -11,6 +11,7 @@ import json
 import sys
 import time
 import types
+from importlib.util import find_spec
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -22,8 +23,9 @@ keras.load_model = None
 sys.modules.update({"tensorflow": tensorflow, "keras": types.ModuleType("keras")})
 sys.modules["keras.models"] = keras
 # `fer.classes`, for videos, wants pandas and moviepy; pictures need `fer.fer` alone
+spec = find_spec("fer")
 package = types.ModuleType("fer")
-package.__path__ = [f"{path}/fer" for path in sys.path]
+package.__file__, package.__path__ = spec.origin, spec.submodule_search_locations
 sys.modules["fer"] = package
 
 from fer.fer import FER  # noqa: E402

@@ -30,11 +30,11 @@ HERE = Path(__file__).parent
 
 FER = ("fer==25.10.3",)
 FER_NEEDS = (
-    "ai-edge-litert==2.1.2",
+    "ai-edge-litert==2.3.0",
     "numpy==2.2.6",
     "opencv-python-headless==4.12.0.88",
-    "pillow==12.0.0",
-    "requests==2.32.5",
+    "pillow==13.0.0",
+    "requests==2.34.2",
     "setuptools==79.0.1",
 )
 """What `fer.fer` imports; of its own list, TensorFlow and torch among it, it needs no more."""

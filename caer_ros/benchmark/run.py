@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
 
             report["node"] = []
             for scenario, alone in zip(scenarios, report["pipeline"], strict=True):
-                seconds = 5.0 if args.quick else 20.0
+                seconds = 5.0 if args.quick else 10.0
                 row = in_own_process(measure_node, scenario, material, seconds, folder)
                 row["transport_ms"] = row["cpu_ms"] - alone["cpu_ms"]["total"]
                 report["node"].append(row)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from caer_ros.settings import setting
 
 ENGINES = ("openvino", "torch", "tensorrt")
-PRECISIONS = ("f32", "bf16", "f16", "int8")
+PRECISIONS = ("f32", "bf16", "f16")
 
 
 @dataclass(frozen=True)
