@@ -183,6 +183,8 @@ def summarize(
 ) -> str:
     """Return the closing lines: frames, latency, persons, and how long each label held."""
     period = (max(timeline) - min(timeline)) / SECOND / max(1, len(timeline) - 1)
+    if not any(reading.context_weight for readings in timeline.values() for reading in readings):
+        network += "; it reads faces only, not the scene"
     held: dict[str, Counter[str]] = {}
     for readings in timeline.values():
         for reading in readings:
