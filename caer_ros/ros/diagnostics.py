@@ -63,7 +63,7 @@ class _Counts:
 class _Camera:
     counts: _Counts = field(default_factory=_Counts)
     reported: _Counts = field(default_factory=_Counts)
-    heard: float = field(default_factory=time.monotonic)
+    heard: float = 0.0
     answered: bool = False
     stamp: int = 0
     frame_id: str | None = None
@@ -82,6 +82,7 @@ class Statistics:
         self._logged: dict[tuple[str, str], float] = {}
         self._held_back: Counter[tuple[str, str]] = Counter()
         self._reported_at = time.monotonic()
+        self.listening()
 
     def listening(self) -> None:
         """Start to wait for images: silence counts from now on."""

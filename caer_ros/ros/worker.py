@@ -14,7 +14,7 @@ from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.diagnostics import Statistics
 from caer_ros.ros.mailbox import Mailbox
 from caer_ros.ros.serialized import read_compressed_image, read_image
-from caer_ros.types import SECOND, Frame, FrameResult
+from caer_ros.types import SECOND, CaerError, Frame, FrameResult
 
 AHEAD = 10 * SECOND
 """How far a stamp may be ahead of the node's clock without being called wrong."""
@@ -50,7 +50,6 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread."""
-        self._mailbox = Mailbox()
         self._thread = threading.Thread(target=self._run, name="caer_worker", daemon=True)
         self._thread.start()
 
@@ -60,7 +59,7 @@ class Worker:
             return
         self._mailbox.close()
         self._thread.join()
-        self._thread = None
+        self._thread, self._mailbox = None, Mailbox()
         self.reset()
 
     def put(self, camera: str, serialized: bytes) -> None:
@@ -91,8 +90,9 @@ class Worker:
                 stamp, frame_ids[camera], image = self._read(serialized)
                 last = self._last.get(camera)
                 check_stamp(stamp, last.stamp if last else None)
-            except ImageError as error:
-                self._statistics.failed(camera, error.cause, str(error))
+            # whatever broke, the next image may go well
+            except Exception as error:
+                self._fail(camera, error)
             else:
                 self._check_frame_id(camera, frame_ids[camera])
                 frames.append(Frame(camera, stamp, image))
@@ -105,11 +105,14 @@ class Worker:
                 self._count(result, arrivals[frame.camera][1])
                 self._doubt(result)
                 self._last[frame.camera] = result
-        # whatever broke, the next image may go well
         except Exception as error:
             for frame in frames:
-                text = f"{type(error).__name__}: {error}"
-                self._statistics.failed(frame.camera, "processing", text)
+                self._fail(frame.camera, error)
+
+    def _fail(self, camera: str, error: Exception) -> None:
+        cause = error.cause if isinstance(error, ImageError) else "processing"
+        kind = "" if isinstance(error, CaerError) else f"{type(error).__name__}: "
+        self._statistics.failed(camera, cause, f"{kind}{error}")
 
     def _check_frame_id(self, camera: str, frame_id: str) -> None:
         other = self._statistics.frame_id_shared_with(camera, frame_id)

@@ -1,0 +1,144 @@
+"""What the diagnostics say of counted images."""
+
+import math
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from caer_ros.ros import diagnostics
+from caer_ros.ros.diagnostics import LOG_PERIOD, SILENCE, Statistics
+from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose only item is the steady time in seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def statistics(clock, log):
+    return Statistics(["/left", "/right"], log)
+
+
+def result(camera="/left", stamp=50 * SECOND, persons=0, reset=False):
+    somebody = Reading("p1", Face(0, 0, 9, 9), Emotion.SAD, 1.0, (0,) * 7, 1, 0, 1, 0, 0)
+    return FrameResult(camera, stamp, 64, 48, (somebody,) * persons, reset)
+
+
+def report(statistics, now=51 * SECOND):
+    values, statuses = statistics.report(now)
+    return values, {s.name: s for s in statuses}
+
+
+def values_of(status):
+    return {pair.key: pair.value for pair in status.values}
+
+
+def test_rates_are_of_the_time_since_the_last_report(statistics, clock):
+    for _ in range(20):
+        statistics.received("/left", overwritten=False)
+    clock[0] += 2
+    assert report(statistics)[0]["input rate (Hz)"] == "10.0"
+
+    statistics.received("/left", overwritten=True)
+    statistics.processed(result(), 0.1, 0.1)
+    clock[0] += 1
+    values, cameras = report(statistics)
+
+    assert (values["input rate (Hz)"], values["processed rate (Hz)"]) == ("1.0", "1.0")
+    assert (values["received"], values["processed"], values["dropped"]) == (21, 1, 1)
+    assert values_of(cameras["/left"])["received"] == "21"
+    assert values_of(cameras["/right"])["received"] == "0"
+
+
+def test_latencies_are_percentiles_in_milliseconds(statistics):
+    for number in range(1, 101):
+        statistics.processed(result(), latency=number / 1000, handling=number / 2000)
+
+    values, _ = report(statistics)
+
+    assert values["latency p50 (ms)"] == "50.5"
+    assert float(values["latency p95 (ms)"]) == pytest.approx(95.05, abs=0.06)
+    assert float(values["handling p50 (ms)"]) == pytest.approx(25.25, abs=0.06)
+
+
+def test_ages_come_from_stamps_and_persons_are_summed_over_cameras(statistics):
+    statistics.processed(result("/left", 50 * SECOND, persons=2), 0, 0)
+    statistics.processed(result("/right", 48 * SECOND, persons=1), 0, 0)
+
+    values, cameras = report(statistics, now=51 * SECOND)
+
+    assert values["persons"] == 3
+    assert values_of(cameras["/left"])["age of last image (s)"] == "1.000"
+    assert values_of(cameras["/right"])["age of last image (s)"] == "3.000"
+    assert values["age of last image (s)"] == "1.000"
+
+
+def test_before_the_first_image_nothing_is_invented(statistics):
+    values, cameras = report(statistics)
+
+    assert math.isnan(float(values["latency p50 (ms)"]))
+    assert math.isnan(float(values["age of last image (s)"]))
+    assert cameras["/left"].level == DiagnosticStatus.OK
+
+
+def test_a_silent_camera_is_stale_until_it_speaks(statistics, clock):
+    clock[0] += SILENCE + 1
+    statistics.received("/left", overwritten=False)
+
+    _, cameras = report(statistics)
+
+    assert cameras["/left"].level == DiagnosticStatus.OK
+    assert cameras["/right"].level == DiagnosticStatus.STALE
+    assert cameras["/right"].message.startswith("no image for 4 s")
+    statistics.listening()
+    assert report(statistics)[1]["/right"].level == DiagnosticStatus.OK
+
+
+def test_errors_are_counted_by_cause_and_fade_from_the_level_but_not_from_the_counts(statistics):
+    statistics.failed("/left", "step", "image step 5 is below 6")
+    _, cameras = report(statistics)
+    assert cameras["/left"].level == DiagnosticStatus.ERROR
+    assert cameras["/left"].message == "image step 5 is below 6"
+
+    statistics.failed("/left", "encoding", "what is rgb9")
+    statistics.processed(result(), 0, 0)
+    _, cameras = report(statistics)
+    assert cameras["/left"].level == DiagnosticStatus.WARN
+
+    values, cameras = report(statistics)
+    assert cameras["/left"].level == DiagnosticStatus.OK
+    assert (values["errors: step"], values["errors: encoding"], values["errors"]) == (1, 1, 2)
+    assert values["last error"] == "/left: what is rgb9"
+
+
+def test_a_cause_is_logged_once_in_a_while_with_how_many_were_held_back(statistics, clock, log):
+    for _ in range(100):
+        statistics.failed("/left", "step", "too small")
+    statistics.failed("/right", "step", "too small")
+    statistics.doubted("/left", "crowd", "too many")
+    clock[0] += LOG_PERIOD
+    statistics.failed("/left", "step", "too small")
+
+    assert log.errors == [
+        "/left: too small",
+        "/right: too small",
+        "/left: too small (99 more since the last)",
+    ]
+    assert log.warnings == ["/left: too many"]
+
+
+def test_a_shared_frame_id_is_news_once(statistics):
+    assert statistics.frame_id_shared_with("/left", "eye") is None
+    assert statistics.frame_id_shared_with("/right", "eye") == "/left"
+    assert statistics.frame_id_shared_with("/right", "eye") is None
+    assert statistics.frame_id_shared_with("/right", "other") is None
+
+
+def test_resets_are_counted(statistics):
+    statistics.processed(result(reset=True), 0, 0)
+
+    assert report(statistics)[0]["stamp resets"] == 1
