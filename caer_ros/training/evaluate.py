@@ -20,7 +20,7 @@ from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import ENGINES, PRECISIONS, EngineSettings
 from caer_ros.network.spec import CLASSES, NetworkSpec
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
-from caer_ros.training.datasets import SPLITS, own_splits, read
+from caer_ros.training.datasets import LAYOUTS, SPLITS, own_splits, read
 from caer_ros.training.examples import DataError, Example
 from caer_ros.training.metrics import Metrics, calibration, measure
 from caer_ros.types import Emotion, Face
@@ -230,7 +230,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="LAYOUT:PATH",
-        help="caer, caer-s, afew, ferplus, boxes, folder or synthetic, and where it lies",
+        help=f"{', '.join(LAYOUTS)}; and where it lies (docs/training.md)",
     )
     parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
     parser.add_argument(

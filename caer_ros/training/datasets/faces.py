@@ -40,7 +40,9 @@ class FaceFinder:
             self._cache.execute("PRAGMA synchronous = OFF")
             self._cache.execute("CREATE TABLE IF NOT EXISTS files (key PRIMARY KEY, found)")
         except (OSError, sqlite3.Error) as error:
-            raise DataError(f"cannot keep found faces in {cache}: {error}") from error
+            raise DataError(
+                f"cannot keep found faces in {cache}: {error}; XDG_CACHE_HOME moves the folder"
+            ) from error
 
     def find(self, path: Path) -> list[list[Face]]:
         """Return the faces in each frame of a picture or video (`read_frames`).
