@@ -193,10 +193,16 @@ def test_crops_of_the_wrong_size_are_an_engine_error(checkpoint, load):
 def test_torch_is_never_imported(name, tmp_path):
     program = f"""
 import sys
-from caer_ros.engines.select import blank_batch, load_engine
-from caer_ros.engines.settings import EngineSettings
-settings = EngineSettings(weights={name!r}, engine="openvino", cache_dir={str(tmp_path)!r})
-engine = load_engine(settings)
+import numpy as np
+from caer_ros.engines.select import blank_batch
+from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
+from caer_ros.settings import build
+from caer_ros.types import Frame
+settings = {{"engine.weights": {name!r}, "engine.cache_dir": {str(tmp_path)!r}}}
+settings["engine.engine"] = "openvino"
+pipeline = EmotionPipeline.from_settings(build(PipelineSettings, settings))
+pipeline.process([Frame("camera", 1, np.zeros((240, 320, 3), np.uint8))])
+engine = pipeline.engine
 print(engine.name, len(engine.infer(*blank_batch(engine.spec, 2)).probabilities))
 print([name for name in sys.modules if name.split(".")[0] in ("torch", "onnx", "lightning")])
 """
