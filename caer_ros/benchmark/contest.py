@@ -21,7 +21,12 @@ class BenchmarkError(CaerError):
 
 
 class Contender(Protocol):
-    """Something that can do the same piece of work again and again."""
+    """Something that can do the same piece of work again and again.
+
+    faces: how many it found in the last frame, for work on frames.
+    """
+
+    faces: int
 
     def run(self, times: int) -> list[float]:
         """Do the work so many times; return the seconds each took."""
@@ -32,10 +37,11 @@ class Contender(Protocol):
 class OwnContender:
     """Our own code: `load(*arguments)` in a fresh process returns the work to be timed.
 
-    What `load` raises is raised here.
+    The work may return how many faces it found. What `load` raises is raised here.
     """
 
     def __init__(self, load: Callable[..., Callable[[], object]], *arguments: object) -> None:
+        self.faces = 0
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         try:
             self._pool.submit(_load, load, *arguments).result()
@@ -44,7 +50,9 @@ class OwnContender:
             raise
 
     def run(self, times: int) -> list[float]:
-        return self._pool.submit(_run, times).result()
+        seconds, found = self._pool.submit(_run, times).result()
+        self.faces = found or 0
+        return seconds
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -124,11 +132,12 @@ def _load(load: Callable[..., Callable[[], object]], *arguments: object) -> None
     _work = load(*arguments)
 
 
-def _run(times: int) -> list[float]:
+def _run(times: int) -> tuple[list[float], int | None]:
     assert _work is not None
     seconds = []
+    found: object = None
     for _ in range(times):
         started = time.perf_counter()
-        _work()
+        found = _work()
         seconds.append(time.perf_counter() - started)
-    return seconds
+    return seconds, found if isinstance(found, int) else None

@@ -109,7 +109,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         left = [a + b for a, b in zip(left, values, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("CPU milliseconds an image, all threads")
-    axes.legend()
+    axes.legend(bbox_to_anchor=(0, 1), loc="lower left", ncol=5, frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
