@@ -51,9 +51,11 @@ class FallbackEngine(Engine):
                 if count > 1:
                     self.max_batch = count // 2
                     logger.warning("%s: batches of %d from now on", error, self.max_batch)
-                else:
+                elif self._makers:
                     self._engine.close()
                     self._use(*self._load(str(error)))
+                else:
+                    raise
 
     def close(self) -> None:
         self._engine.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def load_engine(settings: EngineSettings) -> Engine:
         makers = [lambda: engine]
     else:
         makers = [partial(make_engine, first, weights, settings)]
+    if settings.precision == "f16":
+        settings = replace(settings, precision="auto")  # what takes over need not have it
     return FallbackEngine([*makers, *(partial(make_engine, n, weights, settings) for n in others)])
 
 

@@ -58,6 +58,11 @@ def test_auto_passes_over_what_is_broken_with_one_warning(gpu, settings, caplog)
     assert "torch sees no GPU" in warning.message
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU")
+def test_half_precision_asked_of_a_gpu_does_not_stop_the_cpu(gpu, settings):
+    assert load_engine(settings(precision="f16")).name == "openvino"
+
+
 def test_an_engine_that_breaks_in_a_way_of_its_own_is_passed_over(no_gpu, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "caer_ros.engines.openvino", None)
     assert load_engine(settings()).name == "torch"
