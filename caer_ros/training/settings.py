@@ -63,6 +63,13 @@ class TrainSettings:
         minimum=0.0,
         maximum=1.0,
     )
+    logit_adjustment: float = setting(
+        0.0,
+        "part of the classes' log shares in the draws that is taken off the logits of the weights "
+        "that are kept (Menon et al., ICLR 2021): lifts rare classes",
+        minimum=0.0,
+        maximum=1.0,
+    )
     stream_dropout: float = setting(
         0.0, "share of examples that lose one of both streams", minimum=0.0, maximum=1.0
     )

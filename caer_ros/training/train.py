@@ -10,6 +10,7 @@ stream alone, then both.
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import json
 import platform
@@ -40,18 +41,20 @@ from caer_ros.types import CaerError, Emotion
 class KeepBest(Callback):
     """Write the weights whenever the validation accuracy is the best so far.
 
-    Stands before the averaging callback, so that it sees the averaged weights.
+    Stands before the averaging callback, so that it sees the averaged weights. `adjustment`,
+    float32 (7,), is added to the logits.
     """
 
-    def __init__(self, path: Path, provenance: dict[str, str]) -> None:
+    def __init__(self, path: Path, adjustment: np.ndarray, provenance: dict[str, str]) -> None:
         self.path = path
+        self.adjustment = adjustment
         self.provenance = provenance
         self.best = -1.0
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, CaerModule)
         logits, targets = (torch.cat(part).numpy() for part in zip(*module.validated, strict=True))
-        labels = targets.argmax(axis=1)
+        logits, labels = logits + self.adjustment, targets.argmax(axis=1)
         temperature = fit_temperature(logits, labels)
         metrics = measure(labels, softmax(logits / temperature, axis=1))
         figures = {
@@ -65,21 +68,26 @@ class KeepBest(Callback):
             return
         self.best = metrics.accuracy
         measured = {f"validation_{name}": f"{value:.4f}" for name, value in figures.items()}
-        model = module.model
-        spec = model.spec
+        model = copy.deepcopy(module.model)
+        model.classifier[-1].bias.data += torch.from_numpy(self.adjustment).to(module.device)
         model.spec = dataclasses.replace(
-            spec,
+            model.spec,
             temperature=temperature,
             provenance={**self.provenance, "epoch": str(trainer.current_epoch + 1), **measured},
         )
         save_checkpoint(model, self.path)
-        model.spec = spec
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
+
+
+def logit_adjustment(labels: list[int], settings: TrainSettings) -> np.ndarray:
+    """Return what lifts the classes that are drawn rarely, float32 (7,)."""
+    drawn = np.maximum(np.bincount(labels, minlength=len(Emotion)), 1) ** (1 - settings.balance)
+    return (-settings.logit_adjustment * np.log(drawn / drawn.sum())).astype(np.float32)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -134,7 +142,8 @@ def train(
     model.spec = dataclasses.replace(model.spec, trained=streams)
     if not model.spec.is_video:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    callbacks: list[Callback] = [KeepBest(output / "weights.safetensors", provenance)]
+    adjustment = logit_adjustment([int(e.label) for e in train_examples], settings)
+    callbacks: list[Callback] = [KeepBest(output / "weights.safetensors", adjustment, provenance)]
     if settings.ema:
         callbacks.append(EMAWeightAveraging(decay=settings.ema))
     callbacks.append(

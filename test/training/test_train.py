@@ -232,3 +232,17 @@ def test_the_fitted_temperature_undoes_a_scaling_of_the_logits():
     labels = (logits + noise).argmax(axis=1)
     assert fit_temperature(logits, labels) == pytest.approx(1.0, abs=0.05)
     assert fit_temperature(3 * logits, labels) == pytest.approx(3.0, abs=0.15)
+
+
+def test_the_adjustment_lifts_rare_classes_and_is_part_of_the_weights(tmp_path):
+    network = NetworkSettings(streams="face", face_size=24)
+    plain = TrainSettings(epochs=1, batch_size=8, workers=0, network=network)
+    examples = scene_examples(10, 1)  # classes 0, 1 and 2 twice, the others once
+    biases = []
+    for settings in (plain, dataclasses.replace(plain, logit_adjustment=0.5)):
+        output = tmp_path / str(settings.logit_adjustment)
+        train(settings, examples, examples, output, [], {})
+        biases.append(load_checkpoint(output / "weights.safetensors").classifier[-1].bias)
+    lifted = (biases[1] - biases[0]).tolist()
+    shares = [0.2, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1]
+    assert lifted == pytest.approx([-0.5 * np.log(share) for share in shares], abs=2e-3)
