@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -103,3 +106,20 @@ def test_a_broken_image_is_named(tmp_path):
     (folder / "cut.png").write_bytes(whole[:40])
     with pytest.raises(BagError, match="cut.png cannot be read"):
         make_bag(folder, tmp_path / "bag")
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(video, tmp_path):
+    # a limit on the size of files, in a process of its own, stands for the disk's
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from caer_ros.replay.make_bag import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: make_bag(*map(Path, sys.argv[1:]))\n"
+        "except BagError as error: print(error)\n"
+    )
+    folder = tmp_path / "bags"
+    command = [sys.executable, "-c", code, video, folder / "bag"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"cannot write {folder / 'bag'}: File too large" in done.stdout
+    assert list(folder.iterdir()) == []
