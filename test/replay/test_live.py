@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
@@ -14,6 +15,7 @@ from caer_ros.ros.settings import NodeSettings
 from caer_ros.settings import build, read_parameters
 
 
+@pytest.mark.timeout(600)
 def test_the_node_over_dds_and_the_replay_read_the_same(people, tmp_path):
     with Bag(people) as bag:
         images = {image.stamp: image for image in bag.images(bag.choose_topics())}
