@@ -351,6 +351,9 @@ def main(args: list[str] | None = None) -> int:
     # `ros2 launch` sends on the SIGINT that we got from the terminal
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     node.release()
+    # the events executor must let go of the node before either is destroyed
+    executor.remove_node(node)
+    executor.shutdown()
     node.destroy_node()
     rclpy.shutdown(uninstall_handlers=False)
     return 0

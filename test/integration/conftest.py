@@ -62,6 +62,13 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
+    def wait_for(self, text: str) -> None:
+        """Wait until the process has printed `text`."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.output:
+            assert time.monotonic() < end, f"{text!r} is not in\n{self.output}"
+            time.sleep(0.05)
+
     @property
     def pid(self) -> int:
         return self._process.pid
