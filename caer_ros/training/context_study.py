@@ -221,7 +221,7 @@ def draw(engine: Engine, scenes: Sequence[Scene], path: Path) -> None:
         answer = Emotion(int(prediction.probabilities[0].argmax()))
         top.imshow(scene.image[..., ::-1])
         where = "face" if scene.in_face else "target"
-        top.set_title(f"{scene.label.label} by the {where}", fontsize=9)
+        top.set_title(f"{scene.label.label}, told by the {where}", fontsize=9)
         for axes, seen in ((middle, context), (bottom, unhidden)):
             attention = engine.infer(face, seen, index).attention
             assert attention is not None
@@ -234,7 +234,7 @@ def draw(engine: Engine, scenes: Sequence[Scene], path: Path) -> None:
         bottom.set_title("face not hidden", fontsize=9)
     for axes in rows.flat:
         axes.set_axis_off()
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=70)
 
 
 def main(args: argparse.Namespace) -> int:
