@@ -251,6 +251,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, help="settings of the training")
-    parser.add_argument("--scenes", type=int, default=4000, help="to train on")
+    parser.add_argument("--scenes", type=int, default=2000, help="to train on")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     raise SystemExit(main(parser.parse_args()))
