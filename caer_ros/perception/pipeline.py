@@ -185,8 +185,10 @@ class EmotionPipeline:
     def close(self) -> None:
         """Free detector and engine; the pipeline must not be used afterwards."""
         self.reset()
-        self.detector.close()
+        # the reverse of loading: on CPUs with AMX, OpenVINO gives the thread a signal stack and at
+        # the end puts back the one before, which by then must still be there
         self.engine.close()
+        self.detector.close()
 
     def _look(self, frame: Frame) -> _Look:
         """Find the persons in `frame` and take their samples."""
