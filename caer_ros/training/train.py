@@ -25,6 +25,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from torch import nn
 
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint, write_whole
 from caer_ros.network.model import CaerNet
@@ -69,7 +70,9 @@ class KeepBest(Callback):
         self.best = metrics.accuracy
         measured = {f"validation_{name}": f"{value:.4f}" for name, value in figures.items()}
         model = copy.deepcopy(module.model)
-        model.classifier[-1].bias.data += torch.from_numpy(self.adjustment).to(module.device)
+        last = model.classifier[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.data += torch.from_numpy(self.adjustment).to(module.device)
         model.spec = dataclasses.replace(
             model.spec,
             temperature=temperature,
