@@ -111,7 +111,10 @@ def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
         raise WeightsError(f"{path} has class order {classes}, expected {CLASSES}")
     for name in ("mean", "std", "trained"):
         values[name] = tuple(values[name])
-    return NetworkSpec(**values)
+    try:
+        return NetworkSpec(**values)
+    except WeightsError as error:
+        raise WeightsError(f"{path} is of no network known here: {error}") from error
 
 
 def read_spec(path: Path) -> NetworkSpec:

@@ -143,10 +143,18 @@ class Graph:
     def spin(self, done: Callable[[], object], what: str = "", again: Callable = lambda: None):
         """Serve callbacks until `done()` is true, and return that; fail after PATIENCE.
 
-        again: called every half second meanwhile, for messages that may get lost.
+        again: called every half second meanwhile, for messages that may get lost. A KeyError of
+        `done` is what the diagnostics have not said yet.
         """
+
+        def attempt() -> object:
+            try:
+                return done()
+            except KeyError:
+                return None
+
         end, due = time.monotonic() + PATIENCE, 0.0
-        while not (result := done()):
+        while not (result := attempt()):
             if time.monotonic() > end:
                 logs = "\n".join(process.output for process in self._processes)
                 pytest.fail(f"did not come true: {what or done}\n{self.diagnostics}\n{logs}")

@@ -17,6 +17,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
 from caer_ros.engines.paths import resolve_weights
+from caer_ros.network.spec import NetworkSpec
 
 from .conftest import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE
 
@@ -72,15 +73,19 @@ def test_the_node_ends_at_once_and_in_order_while_it_works(graph, how):
 
 
 def test_weights_that_cannot_be_used_fail_the_transition_and_right_ones_mend_it(graph, tmp_path):
-    missing, cut, foreign = (tmp_path / f"{name}.safetensors" for name in ("no", "cut", "other"))
+    missing, cut, foreign, other = (tmp_path / f"{i}.safetensors" for i in range(4))
     cut.write_bytes(resolve_weights("caer_net_s").read_bytes()[:100_000])
-    save_file({"layer.weight": np.zeros((3, 3), np.float32)}, foreign)
+    tensors = {"layer.weight": np.zeros((3, 3), np.float32)}
+    save_file(tensors, foreign)
+    of_another = {**NetworkSpec().to_metadata(), "architecture": '"resnet50"'}
+    save_file(tensors, other, of_another)
     process = graph.start_node("-p", f"engine.weights:={missing}")
 
     for path, named in (
         (missing, "neither a file nor a network of the package"),
         (cut, "is not a whole safetensors file"),
         (foreign, "has no CAER-Net metadata"),
+        (other, "architecture is 'resnet50', expected one of"),
     ):
         assert set_parameter(graph, "engine.weights", str(path)) == (True, "")
         assert not graph.change_state(CONFIGURE)

@@ -53,6 +53,12 @@ def test_another_class_order_is_refused(tmp_path):
         read_spec(path)
 
 
+def test_another_architecture_is_refused_by_the_file_s_name(tmp_path):
+    path = write(tmp_path / "w.safetensors", architecture=json.dumps("resnet50"))
+    with pytest.raises(WeightsError, match=r"w\.safetensors is of no .* 'resnet50', expected one"):
+        read_spec(path)
+
+
 def test_a_format_of_the_future_is_refused(tmp_path):
     path = write(tmp_path / "w.safetensors", format="99")
     with pytest.raises(WeightsError, match="has format 99"):
