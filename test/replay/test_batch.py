@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def test_processes_give_what_one_gives_and_a_broken_bag_stops_nobody(jobs, tmp_p
     assert replay_all(jobs, 1, None)[0] == first
     assert jobs[0].out.stat().st_ino == before
     assert json.loads((jobs[2].out / "summary.json").read_text())["complete"]
+
+
+def test_the_installed_command_starts_its_processes(record, numbered, environment, tmp_path):
+    for name in ("a", "b"):
+        record({TOPIC: [numbered(i) for i in range(3)]}, name=f"bags/{name}")
+    command = [Path(environment) / "bin" / "caer", "replay", tmp_path / "bags", "--jobs", "2"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "b" / "timeline.csv").is_file()
 
 
 def test_all_bags_are_summed_up():
