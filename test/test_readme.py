@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from caer_ros.ros.settings import NodeSettings
+from caer_ros.node_settings import NodeSettings
 from caer_ros.settings import describe
 
 ROOT = Path(__file__).parents[1]

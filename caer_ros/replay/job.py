@@ -24,6 +24,7 @@ from tqdm import tqdm
 from caer_ros.drawing import draw_readings
 from caer_ros.engines.paths import resolve_weights, share_folder
 from caer_ros.images import ImageError, check_stamp
+from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, Bag, RecordedImage, image_to_cdr
 from caer_ros.replay.emotions import add_emotions, to_cdr
@@ -31,7 +32,6 @@ from caer_ros.replay.expectations import Expectations, junit
 from caer_ros.replay.report import Recorder, write_report
 from caer_ros.replay.statistics import Tally
 from caer_ros.replay.timeline import TimelineWriter, rows
-from caer_ros.ros.settings import NodeSettings
 from caer_ros.settings import flatten
 from caer_ros.types import SECOND, CaerError, Frame, FrameResult
 

@@ -38,8 +38,8 @@ def caer_replay(
     `config`, the node's parameter file. Paths are relative to the folder of the test. It returns
     a `Replayed`.
     """
+    from caer_ros.node_settings import NodeSettings
     from caer_ros.replay.job import Job, replay
-    from caer_ros.ros.settings import NodeSettings
     from caer_ros.settings import build, read_parameters
 
     here = request.path.parent

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from caer_ros.node_settings import NodeSettings
 from caer_ros.replay.batch import find_bags, replay_all, sum_up
 from caer_ros.replay.expectations import Expectations
 from caer_ros.replay.job import Job, ReplayError, replay, write_json
-from caer_ros.ros.settings import NodeSettings
 from caer_ros.settings import build, read_parameters
 
 

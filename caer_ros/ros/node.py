@@ -29,11 +29,11 @@ from std_srvs.srv import SetBool, Trigger
 from caer_ros.drawing import draw_readings
 from caer_ros.images import converter
 from caer_ros.msg import EmotionArray
+from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.ros.conversions import to_emotion_array, to_image
 from caer_ros.ros.diagnostics import Statistics, to_status
 from caer_ros.ros.parameters import declare_settings, read_settings, set_read_only
-from caer_ros.ros.settings import NodeSettings
 from caer_ros.ros.worker import Worker
 from caer_ros.types import CaerError, FrameResult
 

@@ -15,12 +15,12 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.detector import DetectorSettings
 from caer_ros.replay import job as module
 from caer_ros.replay.bag import IMAGE, TYPES, Bag, BagError, image_to_cdr, new_bag
 from caer_ros.replay.job import Job, ReplayError, replay
 from caer_ros.replay.timeline import read_timeline
-from caer_ros.ros.settings import NodeSettings
 from caer_ros.types import SECOND
 
 TOPIC = "/camera/image_raw"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
 
+from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.ros.conversions import to_image
 from caer_ros.ros.diagnostics import Statistics
-from caer_ros.ros.settings import NodeSettings
 from caer_ros.ros.worker import Worker, seconds
 from caer_ros.types import SECOND
 
