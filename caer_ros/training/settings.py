@@ -70,6 +70,9 @@ class TrainSettings:
         minimum=0.0,
         maximum=1.0,
     )
+    dropout: float = setting(
+        0.5, "share of the classifier's hidden values dropped", minimum=0.0, maximum=0.9
+    )
     stream_dropout: float = setting(
         0.0, "share of examples that lose one of both streams", minimum=0.0, maximum=1.0
     )

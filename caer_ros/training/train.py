@@ -141,6 +141,9 @@ def train(
     torch.manual_seed(settings.seed)
     model = CaerNet(settings.network.spec())
     start_from(model, init)
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = settings.dropout
     streams = tuple(name for name in ("face", "context") if model.spec.streams in (name, "both"))
     model.spec = dataclasses.replace(model.spec, trained=streams)
     if not model.spec.is_video:
@@ -153,6 +156,7 @@ def train(
         ModelCheckpoint(output, "last", enable_version_counter=False, save_on_train_epoch_end=True)
     )
     several = settings.devices * settings.nodes > 1
+    on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     trainer = Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -163,7 +167,7 @@ def train(
         callbacks=callbacks,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        sync_batchnorm=several,
+        sync_batchnorm=several and on_gpu,  # torch has it for GPUs only
         log_every_n_steps=1_000_000,  # figures are an epoch's
     )
     last = output / "last.ckpt"

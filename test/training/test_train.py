@@ -144,6 +144,35 @@ def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path)
     assert float(spec.provenance["validation_accuracy"]) > 0.25
 
 
+def test_two_processes_train_one_network(config, ferplus, tmp_path):
+    config.write_text(CONFIG + "accelerator: cpu\ndevices: 2\n")
+    arguments = command(config, ferplus, tmp_path / "run")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, "-m", "caer_ros.cli", *arguments], env=environment, check=True
+    )
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert state["epoch"] == 3
+    assert state["global_step"] == 4 * 96 // (2 * 16)
+    assert load_checkpoint(tmp_path / "run" / "weights.safetensors").spec.trained == ("face",)
+
+
+def test_dropout_is_the_recipes(monkeypatch, tmp_path):
+    network = NetworkSettings(streams="face", face_size=24)
+    settings = TrainSettings(epochs=1, batch_size=8, workers=0, dropout=0.1, network=network)
+    shares = []
+    real = torch.nn.functional.dropout
+
+    def watched(values, p, training, inplace):
+        if training:
+            shares.append(p)
+        return real(values, p, training, inplace)
+
+    monkeypatch.setattr(torch.nn.functional, "dropout", watched)
+    train(settings, scene_examples(8, 1), scene_examples(8, 1), tmp_path, [], {})
+    assert shares == [0.1]
+
+
 def test_a_folder_with_another_run_is_refused(config, ferplus, tmp_path, capsys):
     assert caer(command(config, ferplus, tmp_path / "run")) == 0
     config.write_text(CONFIG.replace("ema: 0.8", "ema: 0.9"))
