@@ -148,9 +148,7 @@ def test_two_processes_train_one_network(config, ferplus, tmp_path):
     config.write_text(CONFIG + "accelerator: cpu\ndevices: 2\n")
     arguments = command(config, ferplus, tmp_path / "run")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-m", "caer_ros.cli", *arguments], env=environment, check=True
-    )
+    subprocess.run([sys.executable, "-m", "caer_ros.cli", *arguments], env=environment, check=True)
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert state["epoch"] == 3
     assert state["global_step"] == 4 * 96 // (2 * 16)
