@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
+from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
 from caer_ros.network.checkpoint import load_checkpoint, write_whole
@@ -78,6 +79,8 @@ def export_onnx(weights: Path, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
+    # TensorRT wants axes and shapes as constants, not as nodes that would compute them
+    fold_constants(program.model)
     proto = program.model_proto
     _halve(proto.graph)
     proto.graph.name = export_name(weights)

@@ -1,3 +1,5 @@
+import platform
+
 import numpy as np
 import onnx
 import openvino
@@ -12,20 +14,19 @@ from caer_ros.network.spec import NetworkSpec, export_name, is_export_of
 VIDEO = {"architecture": "caer_net", "clip_length": 8, "face_size": 32, "context_size": 48}
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        NetworkSpec(),
-        NetworkSpec(streams="face"),
-        NetworkSpec(streams="context"),
-        NetworkSpec(context_attention="none", fusion="concatenate"),
-        NetworkSpec(context_attention="face_conditioned"),
-        NetworkSpec(**VIDEO),
-        NetworkSpec(**VIDEO, context_attention="face_conditioned"),
-        NetworkSpec(**VIDEO, streams="face"),
-    ],
-    ids=repr,
-)
+SPECS = [
+    NetworkSpec(),
+    NetworkSpec(streams="face"),
+    NetworkSpec(streams="context"),
+    NetworkSpec(context_attention="none", fusion="concatenate"),
+    NetworkSpec(context_attention="face_conditioned"),
+    NetworkSpec(**VIDEO),
+    NetworkSpec(**VIDEO, context_attention="face_conditioned"),
+    NetworkSpec(**VIDEO, streams="face"),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=repr)
 def test_onnx_in_openvino_says_what_torch_says(spec, tmp_path):
     torch.manual_seed(0)
     save_checkpoint(CaerNet(spec), tmp_path / "net.safetensors")
@@ -54,6 +55,29 @@ def test_onnx_in_openvino_says_what_torch_says(spec, tmp_path):
         for name, tensor in zip(("probabilities", "weights", "attention"), expected, strict=True):
             if tensor is not None:
                 np.testing.assert_allclose(result[name], tensor.numpy(), atol=2e-5)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorRT for RTX is for x86-64")
+@pytest.mark.parametrize("spec", SPECS, ids=repr)
+def test_tensorrt_builds_an_engine_of_the_export(spec, tmp_path):
+    import tensorrt_rtx as tensorrt
+
+    save_checkpoint(CaerNet(spec), tmp_path / "net.safetensors")
+    export_onnx(tmp_path / "net.safetensors", tmp_path / "net.onnx")
+    builder = tensorrt.Builder(tensorrt.Logger(tensorrt.Logger.ERROR))
+    network = builder.create_network(0)
+    parser = tensorrt.OnnxParser(network, builder.logger)
+    read = parser.parse((tmp_path / "net.onnx").read_bytes())
+    assert read, [parser.get_error(i).desc() for i in range(parser.num_errors)]
+    profile = builder.create_optimization_profile()
+    for i in range(network.num_inputs):
+        entry = network.get_input(i)
+        profile.set_shape(entry.name, *((n, *tuple(entry.shape)[1:]) for n in (1, 4, 16)))
+    config = builder.create_builder_config()
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1  # without a GPU it must be told for which
+    config.set_compute_capability(tensorrt.ComputeCapability.SM89, 0)
+    assert builder.build_serialized_network(network, config)
 
 
 def test_an_export_knows_its_checkpoint_and_is_as_small(tmp_path):
