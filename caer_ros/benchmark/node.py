@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sys
@@ -14,9 +15,9 @@ from typing import Any
 import numpy as np
 import rclpy
 import yaml
-from ament_index_python import get_package_prefix
 from rclpy.signals import SignalHandlerOptions
 
+from caer_ros.benchmark import account as account_module
 from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import BenchmarkError
 from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
@@ -27,8 +28,6 @@ from caer_ros.msg import Emotion as EmotionMessage
 from caer_ros.msg import EmotionArray
 from caer_ros.types import SECOND
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
 
 def measure_node(
     scenario: Scenario, material: Path, seconds: float, folder: Path
@@ -36,8 +35,8 @@ def measure_node(
     """Let a camera publish at `RATE` for so long and measure the node; needs a fresh process.
 
     `dropped` counts images that got no answer, lost on the way ones too; latency is from the
-    image's stamp, set when it was published, to the arrival of its emotions here; `cpu_ms` is all
-    the node's process took, for an image answered.
+    image's stamp, set when it was published, to the arrival of its emotions here; `cpu_ms` is that
+    of `AccountingPipeline` in the node's process.
 
     Raises:
         BenchmarkError: where node or camera fail.
@@ -49,8 +48,8 @@ def measure_node(
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": scenario.parameters}}))
-    prefix = Path(get_package_prefix("caer_ros"))
-    node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
+    account = folder / "account.json"
+    node_command = [sys.executable, "-m", account_module.__name__, str(account), "--ros-args"]
     node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(parameters)]
     frames = round(seconds * RATE)
     camera = multiprocessing.get_context("spawn").Process(
@@ -78,9 +77,8 @@ def measure_node(
             with large_segment():
                 camera.start()
             listener.spin_until(lambda: bool(arrivals), alive, "answer the first image", 60)
-            cpu, memory = _cpu_seconds(node.pid), resident_memory(node.pid)
+            memory = resident_memory(node.pid)
             listener.spin_until(lambda: not camera.is_alive(), alive, "hear all", 600)
-            cpu = _cpu_seconds(node.pid) - cpu
         except DemoError as error:
             tail = log.read_text(errors="replace")[-2000:]
             raise BenchmarkError(f"{error}\n{tail}") from error
@@ -96,7 +94,7 @@ def measure_node(
         "dropped": frames - len(arrivals),
         "persons_found": float(np.mean(found)),
         **{f"{share}_ms": float(np.quantile(latency, q)) for share, q in QUANTILES.items()},
-        "cpu_ms": 1e3 * cpu / len(arrivals),
+        "cpu_ms": json.loads(account.read_text()),
         "memory_mb": end,
         "memory_growth_mb": end - memory,
         "start_to_active_s": start,
@@ -115,11 +113,6 @@ def large_segment() -> Iterator[None]:
         del os.environ[name]
         if before is not None:
             os.environ[name] = before
-
-
-def _cpu_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def _ignore(message: EmotionArray, emotion: EmotionMessage) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from caer_ros.benchmark.account import WARM_UP
 from caer_ros.benchmark.contest import (
     BenchmarkError,
     Contender,
@@ -19,7 +20,7 @@ from caer_ros.benchmark.contest import (
     PeerContender,
     contest,
 )
-from caer_ros.benchmark.pipeline import WARM_UP, Scenario, repeat
+from caer_ros.benchmark.pipeline import Scenario, repeat
 from caer_ros.benchmark.scenes import compose, load_people
 from caer_ros.engines.cache import cache_folder
 from caer_ros.engines.settings import EngineSettings

@@ -10,18 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from caer_ros.benchmark.account import WARM_UP, AccountingPipeline
 from caer_ros.benchmark.scenes import compose, load_people
 from caer_ros.engines.settings import EngineSettings
-from caer_ros.perception import pipeline as pipeline_module
-from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
+from caer_ros.perception.pipeline import PipelineSettings
 from caer_ros.settings import build
 from caer_ros.types import SECOND, Frame
 
 RATE = 30
 """Images a second that a camera gives."""
-
-WARM_UP = 60
-"""Frames not counted: clips fill, buffers and caches grow to their size."""
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,23 @@ class Scenario:
 def measure_pipeline(scenario: Scenario, material: Path, frames: int) -> dict[str, Any]:
     """Run `frames` frames through the pipeline; must have a process of its own.
 
-    Times are milliseconds a frame: `cpu_ms` of all threads, in all and of detector, network, crops
-    and the rest (tracking, clips, smoothing); `ms` of wall clock.
+    Times are milliseconds a frame: `cpu_ms` is that of `AccountingPipeline`, the others are of
+    wall clock.
     """
+    pipeline = AccountingPipeline.from_settings(build(PipelineSettings, scenario.parameters))
     scene = compose(load_people(material), scenario.width, scenario.height, scenario.persons)
-    pipeline = EmotionPipeline.from_settings(build(PipelineSettings, scenario.parameters))
-    # in this process its steps are timed by the processor's clock, all threads together
-    pipeline_module.perf_counter = time.process_time
-
     images = repeat(scene)
     for _ in range(WARM_UP):
         pipeline.process([next(images)])
     memory = resident_memory()
-    cpu = {"detector": 0.0, "network": 0.0, "crops": 0.0, "total": 0.0}
     wall = []
     found = 0
     for _ in range(frames):
         frame = next(images)
-        started, cpu_started = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         (result,) = pipeline.process([frame])
-        cpu["total"] += time.process_time() - cpu_started
         wall.append(time.perf_counter() - started)
-        for step in ("detector", "network", "crops"):
-            cpu[step] += result.seconds.get(step, 0.0)
         found += len(result.readings)
-    cpu["rest"] = cpu["total"] - cpu["detector"] - cpu["network"] - cpu["crops"]
     grown = resident_memory() - memory
     engine = pipeline.engine
     pipeline.close()
@@ -89,7 +78,7 @@ def measure_pipeline(scenario: Scenario, material: Path, frames: int) -> dict[st
         "frames_per_second": frames / sum(wall),
         "persons_found": found / frames,
         **{f"{share}_ms": 1e3 * float(np.quantile(wall, q)) for share, q in QUANTILES.items()},
-        "cpu_ms": {name: 1e3 * seconds / frames for name, seconds in cpu.items()},
+        "cpu_ms": pipeline.cpu_ms(),
         "memory_mb": memory - scene.nbytes / 1e6,
         "memory_growth_mb": grown,
     }

@@ -43,6 +43,9 @@ def to_markdown(report: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+PARTS = ("detector", "network", "crops", "rest", "waiting", "transport")
+"""What the processor's time of an image is made of; the last is the node's alone."""
+
 TABLES: dict[str, dict[str, str]] = {
     "engines": {
         "network": "",
@@ -59,11 +62,7 @@ TABLES: dict[str, dict[str, str]] = {
         "p50_ms": ".1f",
         "p95_ms": ".1f",
         "p99_ms": ".1f",
-        "cpu_ms.total": ".2f",
-        "cpu_ms.detector": ".2f",
-        "cpu_ms.network": ".2f",
-        "cpu_ms.crops": ".2f",
-        "cpu_ms.rest": ".2f",
+        **{f"cpu_ms.{part}": ".2f" for part in ("total", *PARTS[:-1])},
         "memory_mb": ".0f",
         "memory_growth_mb": ".1f",
     },
@@ -74,8 +73,7 @@ TABLES: dict[str, dict[str, str]] = {
         "p50_ms": ".1f",
         "p95_ms": ".1f",
         "p99_ms": ".1f",
-        "cpu_ms": ".2f",
-        "transport_ms": ".2f",
+        **{f"cpu_ms.{part}": ".2f" for part in ("total", *PARTS)},
         "memory_mb": ".0f",
         "memory_growth_mb": ".1f",
         "start_to_active_s": ".1f",
@@ -94,22 +92,17 @@ TABLES: dict[str, dict[str, str]] = {
 
 def draw(report: dict[str, Any], path: Path) -> None:
     """Draw where the processor's time goes in each scenario."""
-    rows = report["pipeline"]
+    rows = report.get("node") or report["pipeline"]
     figure, axes = plt.subplots(figsize=(10, 1.5 + 0.4 * len(rows)), layout="constrained")
     left = [0.0] * len(rows)
     names = [row["scenario"] for row in rows]
-    transport = {row["scenario"]: row.get("transport_ms", 0.0) for row in report.get("node", [])}
-    for part in ("detector", "network", "crops", "rest", "transport"):
-        values = [
-            transport.get(row["scenario"], 0.0) if part == "transport" else row["cpu_ms"][part]
-            for row in rows
-        ]
-        if any(values):
-            axes.barh(names, values, left=left, label=part)
+    for part in PARTS:
+        values = [row["cpu_ms"][part] for row in rows]
+        axes.barh(names, values, left=left, label=part)
         left = [a + b for a, b in zip(left, values, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("CPU milliseconds an image, all threads")
-    axes.legend(bbox_to_anchor=(0, 1), loc="lower left", ncol=5, frameon=False)
+    axes.legend(bbox_to_anchor=(0, 1), loc="lower left", ncol=len(PARTS), frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -58,12 +58,11 @@ def main(args: argparse.Namespace) -> int:
         if args.node:
             from caer_ros.benchmark.node import measure_node
 
-            report["node"] = []
-            for scenario, alone in zip(scenarios, report["pipeline"], strict=True):
-                seconds = 5.0 if args.quick else 10.0
-                row = in_own_process(measure_node, scenario, material, seconds, folder)
-                row["transport_ms"] = row["cpu_ms"] - alone["cpu_ms"]["total"]
-                report["node"].append(row)
+            seconds = 5.0 if args.quick else 10.0
+            report["node"] = [
+                in_own_process(measure_node, scenario, material, seconds, folder)
+                for scenario in scenarios
+            ]
         if args.peers:
             from caer_ros.benchmark.peers import measure_peers
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from caer_ros.engines.base import Engine, EngineError, Prediction
@@ -129,11 +130,13 @@ class EmotionPipeline:
 
     @classmethod
     def from_settings(cls, settings: PipelineSettings) -> EmotionPipeline:
-        """Load the detector and the engine that `settings` name.
+        """Load the detector and the engine that `settings` name; OpenCV gets one thread.
 
         Raises:
             CaerError: where one of them cannot be loaded.
         """
+        # its threads take processor time and no image is done sooner (docs/performance.md)
+        cv2.setNumThreads(1)
         return cls(settings, FaceDetector(settings.detector), load_engine(settings.engine))
 
     def warm_up(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from caer_ros.benchmark.contest import in_own_process
 from caer_ros.benchmark.pipeline import Scenario, measure_pipeline
+from caer_ros.benchmark.report import PARTS
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.perception.pipeline import PipelineSettings
 from caer_ros.settings import build
@@ -26,8 +27,9 @@ def test_where_the_time_goes_adds_up(material: Path) -> None:
     assert row["persons_found"] == 5
     assert row["engine"].startswith("openvino")
     cpu = row["cpu_ms"]
-    assert min(cpu.values()) > 0
-    parts = sum(value for name, value in cpu.items() if name != "total")
-    assert parts == pytest.approx(cpu["total"])
+    assert min(cpu[part] for part in ("detector", "network", "crops", "rest")) > 0
+    # OpenVINO's threads sleep or work when a part ends, or are about to, hence not exactly 0
+    assert min(cpu.values()) > -0.05
+    assert sum(cpu[part] for part in PARTS) == pytest.approx(cpu["total"])
     assert row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
     assert 50 < row["memory_mb"] < 350
