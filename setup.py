@@ -68,7 +68,7 @@ setup(
     packages=[],  # CMake installs them
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    extras_require={extra: pins(extra) for extra in ("train", "gpu", "ray")},
+    extras_require={extra: pins(extra) for extra in ("train", "int8", "gpu", "ray")},
     # named as the module, so that a conftest.py may name it too
     entry_points={"pytest11": [f"{PLUGIN} = {PLUGIN}"]},
 )

@@ -27,6 +27,7 @@ VERBS = {
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
     "inflate": Verb("caer_ros.network.inflate", "a CAER-Net-S becomes an initial video CAER-Net"),
     "export": Verb("caer_ros.network.export", "weights as ONNX, to run without torch"),
+    "quantize": Verb("caer_ros.training.quantize", "weights in int8, with what that costs"),
     "build-engine": Verb("caer_ros.engines.build_engine", "compile weights ahead of time"),
     "doctor": Verb("caer_ros.doctor", "what this machine has, and which engine is chosen"),
     "benchmark": Verb("caer_ros.benchmark.run", "how fast engines, pipeline and node are here"),

@@ -28,6 +28,7 @@ PAPER = {
 CHOICES = (
     ("openvino", "f32"),
     ("openvino", "bf16"),
+    ("openvino", "int8"),
     ("torch", "f32"),
     ("tensorrt", "f32"),
     ("tensorrt", "f16"),

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 OUTPUTS = {"probabilities", "weights", "attention"}
 
+INT8_SUFFIX = ".int8.xml"
+
 MOST_THREADS = 4
 """More gain little on networks of this size, and take cores from the rest of a robot."""
 
@@ -40,15 +42,21 @@ class OpenVinoEngine(Engine):
 
         Raises:
             WeightsError: for weights that are missing or broken.
-            EngineError: for a precision this CPU lacks, or an ONNX that is needed and cannot be
-                made.
+            EngineError: for a precision this CPU lacks, an ONNX that is needed and cannot be
+                made, or an int8 form that is missing or of other weights.
         """
         self.spec = read_spec(weights)
         core = ov.Core()
         config = _config(core, settings)
         self._outputs: dict[str, np.ndarray] = {}
-        parts = cut(core.read_model(find_onnx(weights, settings.cache_dir)))
+        if settings.precision == "int8":
+            model = read_int8(core, weights)
+        else:
+            model = core.read_model(find_onnx(weights, settings.cache_dir))
+        parts = cut(model)
         self._scene, self._person = (self._compile(core, part, config) for part in parts)
+        if settings.precision == "int8":
+            self.precision = "int8"
         if self._scene and self._person:
             for index in range(1, len(self._person.model_inputs)):
                 # one part writes into what the other reads
@@ -133,6 +141,23 @@ def find_onnx(weights: Path, cache_dir: str) -> Path:
     return cached
 
 
+def read_int8(core: ov.Core, weights: Path) -> ov.Model:
+    """Return the int8 form that `caer quantize` wrote beside checkpoint `weights`.
+
+    Raises:
+        EngineError: where there is none, or it was made of other weights.
+    """
+    path = weights.with_suffix(INT8_SUFFIX)
+    remedy = f"make it with `caer quantize {weights} --data LAYOUT:PATH`"
+    if not path.is_file():
+        raise EngineError(f"precision int8 needs {path}, which does not exist; {remedy}")
+    model = core.read_model(path)
+    key = ["caer_ros", "weights"]
+    if not model.has_rt_info(key) or model.get_rt_info(key).value != export_name(weights):
+        raise EngineError(f"{path} was made of other weights than {weights.name}; {remedy}")
+    return model
+
+
 def cut(model: ov.Model) -> tuple[ov.Model | None, ov.Model | None]:
     """Cut a network into the part that depends on the scene alone and the part for one person.
 
@@ -199,12 +224,14 @@ def _config(core: ov.Core, settings: EngineSettings) -> dict[str, Any]:
         logger.warning("%s; compiling at each start", error)
     if settings.precision != "auto":
         # without the hint the plugin takes bf16 where the CPU computes in it, else f32
-        known = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+        known = {"f32": "FP32", "bf16": "BF16", "f16": "FP16", "int8": "INT8"}
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if known.get(settings.precision) not in capabilities:
             raise EngineError(
                 f"precision {settings.precision} is not one of this CPU's "
                 f"({', '.join(p for p, name in known.items() if name in capabilities)})"
             )
-        config["INFERENCE_PRECISION_HINT"] = settings.precision
+        # in a quantised network the hint is for what was left in floating point
+        if settings.precision != "int8":
+            config["INFERENCE_PRECISION_HINT"] = settings.precision
     return config

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from caer_ros.settings import setting
 
 ENGINES = ("openvino", "torch", "tensorrt")
-PRECISIONS = ("f32", "bf16", "f16")
+PRECISIONS = ("f32", "bf16", "f16", "int8")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EngineSettings:
     precision: str = setting(
         "auto",
         "arithmetic of the network; auto takes the fastest of the engine and the machine that "
-        "keeps to f32 within 0.02 of a probability",
+        "keeps to f32 within 0.02 of a probability; int8 is openvino's and needs `caer quantize`",
         choices=("auto", *PRECISIONS),
     )
     threads: int = setting(
