@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,21 +37,22 @@ class AccountingPipeline(EmotionPipeline):
     """
 
     _images = 0
-    _inference_threads: set[int]
+    _before: set[int]
 
     @classmethod
     def from_settings(cls, settings: PipelineSettings) -> AccountingPipeline:
         before = _threads()
         self = super().from_settings(settings)
         assert isinstance(self, cls)
-        self.warm_up()
-        self._inference_threads = _threads() - before
+        self._before = before
         # the steps are timed by the processor's clocks from now on
         vars(pipeline_module)["perf_counter"] = _clock
         return self
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         if self._images <= WARM_UP:
+            # torch makes some of its threads only when the thread that will use them does
+            self._engine_threads = _threads() - self._before - {threading.get_native_id()}
             self._spent = dict.fromkeys((*INFERENCE, "crops", "rest", "waiting"), 0.0)
             self._started, self._skipped = self._totals(), self._images
         started = _clock()
@@ -84,7 +86,7 @@ class AccountingPipeline(EmotionPipeline):
     def _totals(self) -> np.ndarray:
         """Return seconds of the whole process and of the engine's threads alone."""
         # the clock of another thread of this process, as pthread_getcpuclockid(3) numbers it
-        clocks = (~thread << 3 | 6 for thread in self._inference_threads)
+        clocks = (~thread << 3 | 6 for thread in self._engine_threads)
         return np.array([time.process_time(), sum(map(time.clock_gettime, clocks))])
 
 
