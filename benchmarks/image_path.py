@@ -1,0 +1,72 @@
+"""What receiving an image costs a Python subscriber, step by step towards what the node does."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from caer_ros.benchmark.camera import TOPIC, publish
+from caer_ros.benchmark.contest import in_own_process
+from caer_ros.benchmark.node import large_segment
+from caer_ros.benchmark.pipeline import RATE
+from caer_ros.demo.material import fetch_material
+from caer_ros.images import to_bgr
+from caer_ros.ros.node import keep_large_blocks, make_executor
+from caer_ros.ros.serialized import read_image
+
+WARM_UP, IMAGES = 30, 180
+STEPS = {
+    "rclpy as it comes": (False, False, False),
+    "glibc keeps freed blocks": (True, False, False),
+    "raw subscription": (True, True, False),
+    "events executor": (True, True, True),
+}
+
+
+def receive(keep: bool, raw: bool, events: bool) -> float:
+    """Return the processor time of an image in ms, after `WARM_UP` ones."""
+    if keep:
+        keep_large_blocks()
+    rclpy.init(args=[])
+    node = rclpy.create_node("caer_benchmark_subscriber")
+    times = []
+
+    def hear(message: Image | bytes) -> None:
+        to_bgr(read_image(message) if isinstance(message, bytes) else message)
+        times.append(time.process_time())
+
+    qos = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    node.create_subscription(Image, TOPIC, hear, qos, raw=raw)
+    executor = make_executor() if events else SingleThreadedExecutor()
+    executor.add_node(node)
+    while len(times) < IMAGES - 20:
+        executor.spin_once(timeout_sec=0.2)
+    return 1e3 * (times[-1] - times[WARM_UP]) / (len(times) - 1 - WARM_UP)
+
+
+def measure(material: Path, width: int, height: int, *step: bool) -> float:
+    camera = multiprocessing.get_context("spawn").Process(
+        target=publish, args=(material, width, height, 1, RATE, IMAGES), daemon=True
+    )
+    with large_segment():
+        camera.start()
+    spent = float(in_own_process(receive, *step))
+    camera.join()
+    return spent
+
+
+if __name__ == "__main__":
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    for size in ((640, 480), (1280, 720)):
+        for name, step in STEPS.items():
+            print(
+                f"{size[0]}x{size[1]} {name:25} {measure(fetch_material(), *size, *step):.2f} ms"
+            )
