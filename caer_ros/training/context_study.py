@@ -2,9 +2,10 @@
 
     python -m caer_ros.training.context_study config/train/context_study.yaml --output runs/study
 
-Trains on drawn scenes (`caer_ros.training.synthetic`), where the truth is known: each stream by
-itself, then from these two a plain concatenation, the paper's network with both attentions, and
-the same with the attention conditioned on the face. All are judged on scenes that none has seen.
+Trains on drawn scenes (`caer_ros.training.synthetic`), where the truth is known. First each stream
+by itself, the surroundings averaged; then, all from these two and for as many epochs, a plain
+concatenation, the paper's network with both attentions, and variants of it; at last CAER-Net, the
+paper's network inflated and tuned on clips. All are judged on scenes that none has seen.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from caer_ros.engines.base import Engine
-from caer_ros.engines.select import make_engine
-from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
+from caer_ros.network.inflate import inflate
 from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
-from caer_ros.training.cross_validate import VARIANTS
+from caer_ros.training.cross_validate import VARIANTS, torch_engine
 from caer_ros.training.datasets import synthetic
 from caer_ros.training.examples import Example, one_hot
 from caer_ros.training.settings import TrainSettings, read_settings
@@ -33,17 +34,36 @@ from caer_ros.training.synthetic import HEIGHT, WIDTH, Scene, draw_scene
 from caer_ros.training.train import train
 from caer_ros.types import Emotion, Face
 
-FIRST_CONTEXT_SIZE = 64
 
-ALONE: dict[str, dict[str, Any]] = {
-    "face": VARIANTS["face"],
-    "context": VARIANTS["context"],
-    "context_plain": {**VARIANTS["context"], "context_attention": "none"},
+@dataclass(frozen=True)
+class Case:
+    """A network of the study.
+
+    network: settings of `network`. init: cases it starts from; those that start from none train
+    for half of the epochs, the others for all. hide_face: as in `TrainSettings`, and it is judged
+    in the same way.
+    """
+
+    network: dict[str, Any]
+    init: tuple[str, ...] = ()
+    hide_face: bool = True
+
+
+STREAMS = ("face", "context")
+
+CASES = {
+    "face": Case(VARIANTS["face"]),
+    "context": Case({"streams": "context", "context_attention": "none"}),
+    "full": Case(VARIANTS["full"], STREAMS),
+    "concatenation": Case(VARIANTS["concatenation"], STREAMS),
+    "face_shown": Case(VARIANTS["full"], STREAMS, hide_face=False),
+    "face_conditioned": Case(VARIANTS["face_conditioned"], STREAMS),
 }
-"""The streams by themselves; both untrained, one would win the fusion weights at once."""
+"""In the order they are trained. The context stream learns without attention, so that all others
+start from the same streams; were both untrained, one would win the fusion weights at once."""
 
-JOINT = {"full": "context", "concatenation": "context_plain", "face_conditioned": "context"}
-"""Networks of both streams, and the context stream that each starts from."""
+SCENES_A_CLIP = 20
+"""The video network is tuned on a clip for so many scenes: it costs as much."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +72,8 @@ class Findings:
 
     in_face, around: accuracy where the face shows the label, and where only the target does.
     context_in_face, context_around: mean weight of the context stream there.
-    on_target, on_face: attention mass on the target and on the face, each divided by its share of
-        the area, the mean over scenes; None without attention. on_face_unhidden: the same where
-        the face is not blacked out.
+    on_target, on_face: attention mass on the target that counts and on the face, each divided by
+        its share of the area, the mean over scenes; None without attention.
     """
 
     accuracy: float
@@ -64,27 +83,26 @@ class Findings:
     context_around: float
     on_target: float | None
     on_face: float | None
-    on_face_unhidden: float | None
 
 
-def examine(engine: Engine, scenes: Sequence[Scene]) -> Findings:
-    """Run the network on `scenes`, with the faces hidden as always and once more not hidden."""
+def examine(engine: Engine, clips: Sequence[Sequence[Scene]], hide: bool = True) -> Findings:
+    """Run the network on clips of scenes, one scene each for a CAER-Net-S.
+
+    Boxes are those of the middle scene. With `hide` the face is blacked out as always.
+    """
     spec = engine.spec
-    right, weights = [], []
-    on_target, on_face, on_face_unhidden = [], [], []
-    for scene in scenes:
-        face, context, unhidden = pictures(scene, spec)
+    right, weights, on_target, on_face = [], [], [], []
+    for clip in clips:
+        face, context = pictures(clip, spec, hide)
         index = np.zeros(1, np.int64) if spec.has_context else None
         prediction = engine.infer(face, context, index)
-        right.append(prediction.probabilities[0].argmax() == scene.label)
+        middle = clip[len(clip) // 2]
+        right.append(prediction.probabilities[0].argmax() == middle.label)
         weights.append(prediction.context_weight[0])
         if prediction.attention is not None:
-            on_target.append(gain(prediction.attention[0], scene.target, spec.context_size))
-            on_face.append(gain(prediction.attention[0], scene.face, spec.context_size))
-            attention = engine.infer(face, unhidden, index).attention
-            assert attention is not None
-            on_face_unhidden.append(gain(attention[0], scene.face, spec.context_size))
-    in_face = np.array([scene.in_face for scene in scenes])
+            on_target.append(gain(prediction.attention[0], middle.target, spec.context_size))
+            on_face.append(gain(prediction.attention[0], middle.face, spec.context_size))
+    in_face = np.array([clip[0].in_face for clip in clips])
     return Findings(
         accuracy=float(np.mean(right)),
         in_face=float(np.array(right)[in_face].mean()),
@@ -93,23 +111,31 @@ def examine(engine: Engine, scenes: Sequence[Scene]) -> Findings:
         context_around=float(np.array(weights)[~in_face].mean()),
         on_target=float(np.nanmean(on_target)) if on_target else None,
         on_face=float(np.nanmean(on_face)) if on_face else None,
-        on_face_unhidden=float(np.nanmean(on_face_unhidden)) if on_face_unhidden else None,
     )
 
 
 def pictures(
-    scene: Scene, spec: NetworkSpec
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Return the face, the context and the context with nothing hidden, each a batch of one."""
-    face = context = unhidden = None
+    clip: Sequence[Scene], spec: NetworkSpec, hide: bool
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the face and the context of a clip as the network takes them, a batch of one."""
+    faces = contexts = None
     if spec.has_face:
         margin = CropSettings().face_margin
-        face = face_crop(scene.image, scene.face, spec.face_size, margin)[None]
+        faces = np.stack([face_crop(s.image, s.face, spec.face_size, margin) for s in clip])
     if spec.has_context:
-        small = shrink_scene(scene.image, spec.context_size)
-        context = context_crop(small, [scene.face], spec.context_size)[None]
-        unhidden = context_crop(small, [], spec.context_size)[None]
-    return face, context, unhidden
+        size = spec.context_size
+        contexts = np.stack(
+            [
+                context_crop(shrink_scene(s.image, size), [s.face] if hide else [], size)
+                for s in clip
+            ]
+        )
+    if not spec.is_video:
+        return faces, contexts
+    return (
+        None if faces is None else faces[None],
+        None if contexts is None else contexts[None],
+    )
 
 
 def gain(attention: np.ndarray, box: Face, size: int) -> float:
@@ -138,43 +164,75 @@ def _covered(low: float, high: float, cells: int, size: int) -> np.ndarray:
     return np.maximum(overlap, 0) * cells / size
 
 
-def run(settings: TrainSettings, count: int, output: Path) -> dict[str, Findings]:
-    """Train all networks on `count` scenes into folders of `output`; return what they found.
-
-    Streams by themselves see scenes of `FIRST_CONTEXT_SIZE` pixels, in a third of the time;
-    networks of both go on at full size, for half as many epochs.
-    """
-    examples = examples_of(scenes_of("train", count))
-    chooser = examples_of(scenes_of("validation", max(2, count // 8)))
-    scenes = scenes_of("test", max(2, count // 4))
-    findings: dict[str, Findings] = {}
-
-    def fit(name: str, epochs: int, network: dict[str, Any], init: list[Path]) -> None:
-        network_settings = dataclasses.replace(settings.network, **network)
-        own = dataclasses.replace(settings, epochs=epochs, network=network_settings)
-        provenance = {"data": f"synthetic:{count}", "seed": str(settings.seed)}
+def compare(
+    settings: TrainSettings, cases: Mapping[str, Case], count: int, output: Path
+) -> dict[str, Findings]:
+    """Train `cases` in their order on `count` scenes into folders of `output`; examine each."""
+    examples = examples_of(clips_of("train", count))
+    chooser = examples_of(clips_of("validation", count // 8))
+    test = clips_of("test", count // 2)
+    half = dataclasses.replace(settings, epochs=max(1, settings.epochs // 2))
+    provenance = {"data": f"synthetic:{count}", "seed": str(settings.seed)}
+    findings = {}
+    for name, case in cases.items():
+        own = dataclasses.replace(
+            settings if case.init else half,
+            network=dataclasses.replace(settings.network, **case.network),
+            hide_face=case.hide_face,
+        )
+        init = [weights(output, stream) for stream in case.init]
         train(own, examples, chooser, output / name, init, provenance)
-        findings[name] = examine(load(output, name), scenes)
+        findings[name] = examine(torch_engine(weights(output, name)), test, case.hide_face)
         print(f"{name}: {findings[name]}", flush=True)
-
-    for name, network in ALONE.items():
-        fit(name, settings.epochs, {**network, "context_size": FIRST_CONTEXT_SIZE}, [])
-    for name, context in JOINT.items():
-        streams = [weights(output, "face"), weights(output, context)]
-        fit(name, max(1, settings.epochs // 2), VARIANTS[name], streams)
     return findings
 
 
-def scenes_of(split: str, count: int) -> list[Scene]:
-    """Return the first scenes of a split."""
-    return [draw_scene(synthetic.SPLITS.index(split), index) for index in range(count)]
+def tune_video(
+    settings: TrainSettings, start: Path, count: int, output: Path
+) -> dict[str, Findings]:
+    """Inflate the weights `start` and tune them on `count` clips, at a tenth of the learning rate.
+
+    Returns what the video network does on clips before and after.
+    """
+    video = inflate(load_checkpoint(start))
+    length = video.spec.clip_length
+    initial = output / "inflated" / "weights.safetensors"
+    initial.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(video, initial)
+    own = dataclasses.replace(
+        settings,
+        epochs=max(1, settings.epochs // 4),
+        learning_rate=settings.learning_rate / 10,
+        network=dataclasses.replace(settings.network, architecture="caer_net", clip_length=length),
+    )
+    examples = examples_of(clips_of("train", count, length))
+    chooser = examples_of(clips_of("validation", count, length))
+    provenance = {"data": f"synthetic-clips:{count}", "seed": str(settings.seed)}
+    train(own, examples, chooser, output / "video", [initial], provenance)
+    test = clips_of("test", count, length)
+    return {
+        name: examine(torch_engine(weights(output, name)), test) for name in ("inflated", "video")
+    }
 
 
-def examples_of(scenes: Sequence[Scene]) -> list[Example]:
-    """Return scenes as examples in memory: drawing one costs as much as learning from it."""
+def clips_of(split: str, count: int, length: int = 1) -> list[list[Scene]]:
+    """Return the first scenes of a split, each in `length` moments."""
+    seed = synthetic.SPLITS.index(split)
+    moments = np.linspace(1, 0, length)[::-1].tolist()
+    return [[draw_scene(seed, index, moment) for moment in moments] for index in range(count)]
+
+
+def examples_of(clips: Sequence[Sequence[Scene]]) -> list[Example]:
+    """Return clips as examples in memory: drawing one costs as much as learning from it."""
     return [
-        Example(str(i), str(i), one_hot(s.label), partial(list, [s.image]), (s.face,))
-        for i, s in enumerate(scenes)
+        Example(
+            str(i),
+            str(i),
+            one_hot(clip[0].label),
+            partial(list, [scene.image for scene in clip]),
+            tuple(scene.face for scene in clip),
+        )
+        for i, clip in enumerate(clips)
     ]
 
 
@@ -182,67 +240,64 @@ def weights(output: Path, name: str) -> Path:
     return output / name / "weights.safetensors"
 
 
-def load(output: Path, name: str) -> Engine:
-    settings = EngineSettings(engine="torch", precision="f32", threads=1)
-    return make_engine("torch", weights(output, name), settings)
-
-
 def table(findings: dict[str, Findings]) -> str:
     """Return the findings as a Markdown table."""
     lines = [
         "| network | accuracy | label in the face | label around it | context weight, face tells "
-        "| context weight, face does not | attention on target | on hidden face "
-        "| on face not hidden |",
-        "|---|" + "---:|" * 8,
+        "| context weight, face does not | attention on target | on face |",
+        "|---|" + "---:|" * 7,
     ]
     for name, found in findings.items():
         shares = [found.accuracy, found.in_face, found.around]
         shares += [found.context_in_face, found.context_around]
-        gains = [found.on_target, found.on_face, found.on_face_unhidden]
         cells = [f"{value:.3f}" for value in shares]
-        cells += ["" if value is None else f"x {value:.1f}" for value in gains]
+        cells += [
+            "" if value is None else f"x {value:.1f}" for value in (found.on_target, found.on_face)
+        ]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def draw(engine: Engine, scenes: Sequence[Scene], path: Path) -> None:
-    """Draw scenes and where the network looks in them, face hidden and not, into a PNG file."""
+def draw(hidden: Engine, shown: Engine, scenes: Sequence[Scene], path: Path) -> None:
+    """Draw scenes, and where networks trained with the face hidden and shown look, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.3 * len(scenes), 7), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.subplots(3, len(scenes))
-    for (top, middle, bottom), scene in zip(rows.T, scenes, strict=True):
-        face, context, unhidden = pictures(scene, engine.spec)
-        assert context is not None and unhidden is not None
-        index = np.zeros(1, np.int64)
-        prediction = engine.infer(face, context, index)
-        answer = Emotion(int(prediction.probabilities[0].argmax()))
+    for (top, *below), scene in zip(rows.T, scenes, strict=True):
         top.imshow(scene.image[..., ::-1])
         where = "face" if scene.in_face else "target"
         top.set_title(f"{scene.label.label}, told by the {where}", fontsize=9)
-        for axes, seen in ((middle, context), (bottom, unhidden)):
-            attention = engine.infer(face, seen, index).attention
-            assert attention is not None
-            cell = engine.spec.context_size // attention.shape[-1]
-            axes.imshow(seen[0][..., ::-1])
-            axes.imshow(np.kron(attention[0], np.ones((cell, cell))), cmap="magma", alpha=0.6)
-        middle.set_title(
-            f"says {answer.label}, context {prediction.context_weight[0]:.2f}", fontsize=9
-        )
-        bottom.set_title("face not hidden", fontsize=9)
+        for axes, engine, hide in zip(below, (hidden, shown), (True, False), strict=True):
+            face, context = pictures([scene], engine.spec, hide)
+            assert context is not None
+            prediction = engine.infer(face, context, np.zeros(1, np.int64))
+            assert prediction.attention is not None
+            answer = Emotion(int(prediction.probabilities[0].argmax()))
+            cell = engine.spec.context_size // prediction.attention.shape[-1]
+            axes.imshow(context[0][..., ::-1])
+            mass = np.kron(prediction.attention[0], np.ones((cell, cell)))
+            axes.imshow(mass, cmap="magma", alpha=0.6)
+            axes.set_title(
+                f"says {answer.label}, context {prediction.context_weight[0]:.2f}", fontsize=9
+            )
     for axes in rows.flat:
         axes.set_axis_off()
     figure.savefig(path, dpi=70)
 
 
 def main(args: argparse.Namespace) -> int:
-    findings = run(read_settings(args.config), args.scenes, args.output)
+    settings = dataclasses.replace(read_settings(args.config), seed=args.seed)
+    findings = compare(settings, CASES, args.scenes, args.output)
+    full, face_shown = (weights(args.output, name) for name in ("full", "face_shown"))
+    findings |= tune_video(settings, full, args.scenes // SCENES_A_CLIP, args.output)
     print(table(findings))
     found = {name: dataclasses.asdict(value) for name, value in findings.items()}
     (args.output / "findings.json").write_text(json.dumps(found, indent=2) + "\n")
-    draw(load(args.output, "full"), scenes_of("test", 6), args.output / "attention.png")
+    scenes = [clip[0] for clip in clips_of("test", 6)]
+    draw(torch_engine(full), torch_engine(face_shown), scenes, args.output / "attention.png")
     return 0
 
 
@@ -252,5 +307,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("config", type=Path, help="settings of the training")
     parser.add_argument("--scenes", type=int, default=2000, help="to train on")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     raise SystemExit(main(parser.parse_args()))

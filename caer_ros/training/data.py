@@ -40,6 +40,7 @@ class CropDataset(Dataset):
         crops: CropSettings,
         augment: AugmentSettings,
         soft_votes: bool = True,
+        hide_face: bool = True,
     ) -> None:
         if spec.has_context and any(example.boxes is None for example in examples):
             name = next(example.name for example in examples if example.boxes is None)
@@ -52,6 +53,7 @@ class CropDataset(Dataset):
         self.crops = crops
         self.augment = augment
         self.soft_votes = soft_votes
+        self.hide_face = hide_face
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -94,7 +96,7 @@ class CropDataset(Dataset):
                 round(look.corner[0] * (columns - size)),
                 round(look.corner[1] * (rows - size)),
             )
-        return context_crop(scene, [box], size, corner)
+        return context_crop(scene, [box] if self.hide_face else [], size, corner)
 
 
 def window(
@@ -173,10 +175,13 @@ class CaerData(LightningDataModule):
     ) -> None:
         super().__init__()
         self.settings = settings
+        hide = settings.hide_face
         self.train = CropDataset(
-            train, spec, settings.crops, settings.augment, settings.soft_votes
+            train, spec, settings.crops, settings.augment, settings.soft_votes, hide_face=hide
         )
-        self.validation = CropDataset(validation, spec, settings.crops, AugmentSettings())
+        self.validation = CropDataset(
+            validation, spec, settings.crops, AugmentSettings(), hide_face=hide
+        )
 
     def train_dataloader(self) -> DataLoader:
         labels = [int(example.label) for example in self.train.examples]

@@ -73,6 +73,9 @@ class TrainSettings:
     dropout: float = setting(
         0.5, "share of the classifier's hidden values dropped", minimum=0.0, maximum=0.9
     )
+    hide_face: bool = setting(
+        True, "the face is black in the scene, as the robot hides it; no is for studies"
+    )
     stream_dropout: float = setting(
         0.0, "share of examples that lose one of both streams", minimum=0.0, maximum=1.0
     )

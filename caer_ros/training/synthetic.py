@@ -3,8 +3,9 @@
 They answer a question that no data set does: whether a network that is given a face and its
 surroundings uses the one that tells. In one half of the scenes the face shows the class and the
 surroundings mislead; in the other the face is neutral, half of these blurred too, and only an
-object elsewhere shows the class. That object is a target of two rings in the class's colour, among
-discs, squares and crosses of all the same colours. A seed draws everything; nothing is stored.
+object elsewhere shows the class. That object is a target in the class's colour, among eleven like
+it in colours of any class: the one with the darkest rings counts, however dark they are. To find
+it the targets have to be compared. A seed draws everything; nothing is stored.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ COLOURS = {
     Emotion.SURPRISE: (20, 140, 250),
 }
 """The colour (BGR) that stands for a class in the surroundings."""
+
+TARGETS = 12
+DARKEST = (20, 110)
+"""Grey levels between which the rings of the target that counts are."""
+LIGHTEST = 170
+STEP = 30
+"""How much lighter the rings of all others are, at least."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,9 @@ EXPRESSIONS = {
 class Scene:
     """A drawn picture and what is true of it.
 
-    image: uint8 BGR (192, 256, 3). face: box of the face. target: box of the object whose colour
-    stands for a class. in_face: whether the face shows `label`; the target then shows another
-    class. Else the target shows it, and the face is neutral.
+    image: uint8 BGR (192, 256, 3). face: box of the face. target: box of the target that counts.
+    in_face: whether the face shows `label`; that target then shows another class. Else the target
+    shows it, and the face is neutral.
     """
 
     image: np.ndarray
@@ -84,7 +92,7 @@ def draw_scene(seed: int, index: int, moment: float = 1.0) -> Scene:
     """Draw scene number `index` of the series `seed`; even ones have the label in the face.
 
     `moment` runs from 0 to 1 through a clip: the expression grows to its full strength while head
-    and target move a little. A picture is the last moment.
+    and targets move a little. A picture is the last moment.
     """
     rng = np.random.default_rng((seed, index))
     in_face = index % 2 == 0
@@ -94,17 +102,19 @@ def draw_scene(seed: int, index: int, moment: float = 1.0) -> Scene:
         others = [e for e in Emotion if e not in (Emotion.NEUTRAL, shown)]
         label = Emotion(int(rng.choice(others)))
     radius = rng.uniform(30, 38)
-    size = rng.uniform(13, 16)
     head = rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50))
+    # the first target is the one that counts
+    classes = [shown, *rng.choice(list(Emotion), TARGETS - 1)]
+    shade = rng.uniform(*DARKEST)
+    shades = [shade, *rng.uniform(shade + STEP, LIGHTEST, TARGETS - 1)]
+    sizes = rng.uniform(9, 12, TARGETS)
     taken = [(head, 1.35 * radius)]
-    target = _free_place(rng, size, taken)
+    places = np.array([_free_place(rng, size, taken) for size in sizes])
+    to_come = (1 - moment) * rng.uniform(-6, 6, (1 + TARGETS, 2))
+    head, places = head + to_come[0], places + to_come[1:]
     canvas = _draw_wall(rng)
-    for _ in range(rng.integers(10, 17)):
-        extent = rng.uniform(6, 15)
-        _draw_distractor(canvas, rng, _free_place(rng, extent, taken), extent)
-    to_come = (1 - moment) * rng.uniform(-6, 6, (2, 2))
-    head, target = head + to_come[0], target + to_come[1]
-    _draw_target(canvas, target, size, COLOURS[shown])
+    for i in reversed(range(TARGETS)):
+        _draw_target(canvas, places[i], sizes[i], COLOURS[Emotion(classes[i])], shades[i])
     expression = EXPRESSIONS[label if in_face else Emotion.NEUTRAL]
     _draw_head(canvas, rng, head, radius, expression, 0.4 + 0.6 * moment)
     image = cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
@@ -115,7 +125,8 @@ def draw_scene(seed: int, index: int, moment: float = 1.0) -> Scene:
     light = rng.uniform(0.8, 1.1)
     noise = np.random.default_rng((seed, index, round(1000 * moment)))
     noisy = image * light + 4 * noise.standard_normal(image.shape, np.float32)
-    return Scene(noisy.clip(0, 255).astype(np.uint8), face, _box(target, size), label, in_face)
+    target = _box(places[0], sizes[0])
+    return Scene(noisy.clip(0, 255).astype(np.uint8), face, target, label, in_face)
 
 
 # Drawing happens on a canvas of twice the size, in pixels of the final picture.
@@ -176,33 +187,16 @@ def _draw_wall(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_target(
-    canvas: np.ndarray, centre: np.ndarray, radius: float, colour: tuple[int, int, int]
+    canvas: np.ndarray,
+    centre: np.ndarray,
+    radius: float,
+    colour: tuple[int, int, int],
+    shade: float,
 ) -> None:
-    for share, shade in (
-        (1.0, (20, 20, 20)),
-        (0.85, colour),
-        (0.45, (20, 20, 20)),
-        (0.25, colour),
-    ):
-        _disc(canvas, centre, share * radius, shade)
-
-
-def _draw_distractor(
-    canvas: np.ndarray, rng: np.random.Generator, centre: np.ndarray, radius: float
-) -> None:
-    """Draw a square, a cross or a disc in the colour of any class; a disc lacks the inner ring."""
-    colour = COLOURS[Emotion(int(rng.integers(len(Emotion))))]
-    turn = _rotation(rng.uniform(0, np.pi / 2))
-    kind = rng.integers(3)
-    if kind == 0:
-        _disc(canvas, centre, radius, (20, 20, 20))
-        _disc(canvas, centre, 0.85 * radius, colour)
-    elif kind == 1:
-        corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.75 * radius
-        _polygon(canvas, centre + corners @ turn, colour)
-    else:
-        for arm in (np.array([(-1, 0), (1, 0)]), np.array([(0, -1), (0, 1)])):
-            _line(canvas, centre + arm * radius @ turn, colour, 0.35 * radius)
+    """Draw a disc of `colour` with two rings of the grey level `shade`, one around it."""
+    rings = (shade, shade, shade)
+    for share, fill in ((1.0, rings), (0.85, colour), (0.5, rings), (0.25, colour)):
+        _disc(canvas, centre, share * radius, fill)
 
 
 def _rotation(angle: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception.crops import CropSettings
 from caer_ros.training.augment import AugmentSettings
-from caer_ros.training.data import BalancedSampler, CropDataset, Draw, window
+from caer_ros.training.data import BalancedSampler, CaerData, CropDataset, Draw, window
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.training.settings import NetworkSettings, TrainSettings
 from caer_ros.types import Emotion, Face
@@ -86,6 +86,16 @@ def test_the_face_is_hidden_in_the_scene_and_only_there():
     assert (item["contexts"][50, 56] == 0).all()
     assert 900 <= (item["contexts"] == 0).all(axis=2).sum() <= 36 * 36
     assert (item["faces"] == 200).all()
+
+
+def test_a_study_can_leave_the_face_in_the_scene():
+    frame = np.full((128, 171, 3), 200, np.uint8)
+    settings = TrainSettings(batch_size=1, workers=0, hide_face=False)
+    examples = [example([frame], (Face(70, 50, 100, 80),))] * 2
+    data = CaerData(examples, examples, NetworkSpec(), settings)
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        for batch in loader:
+            assert (batch["contexts"] == 200).all()
 
 
 def test_a_random_scene_crop_shows_different_parts():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
@@ -9,7 +11,7 @@ from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.training import synthetic
 from caer_ros.training.datasets.faces import iou
 from caer_ros.training.synthetic import Scene, draw_scene
-from caer_ros.types import Emotion
+from caer_ros.types import Emotion, Face
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +32,41 @@ def test_the_label_is_in_every_second_face(scenes: list[Scene]) -> None:
     assert {scene.label for scene in scenes if not scene.in_face} == set(Emotion)
 
 
-def test_the_target_has_the_colour_of_its_class(scenes: list[Scene]) -> None:
+def test_the_target_that_counts_has_the_colour_of_its_class(scenes: list[Scene]) -> None:
     for scene in scenes:
-        x, y = (scene.target.x1 + scene.target.x2) / 2, (scene.target.y1 + scene.target.y2) / 2
-        ring = y - 0.65 * scene.target.height / 2
-        patch = scene.image[round(ring) - 1 : round(ring) + 2, round(x) - 1 : round(x) + 2]
-        shade = patch.mean(axis=(0, 1))
+        shade = _above_the_middle(scene.image, scene.target, 0.68)
         nearest = min(
             Emotion, key=lambda e: np.abs(_hue(shade) - _hue(synthetic.COLOURS[e])).sum()
         )
         assert (nearest is scene.label) != scene.in_face
+
+
+def test_no_target_has_darker_rings_than_the_one_that_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    boxes: list[Face] = []
+    drawn = synthetic._draw_target
+
+    def note(canvas: np.ndarray, centre: np.ndarray, radius: float, *rest: Any) -> None:
+        boxes.append(synthetic._box(centre, radius))
+        drawn(canvas, centre, radius, *rest)
+
+    monkeypatch.setattr(synthetic, "_draw_target", note)
+    for index in range(40):
+        boxes.clear()
+        scene = draw_scene(0, index)
+        assert len(boxes) == synthetic.TARGETS
+        assert boxes[-1] == scene.target
+        *others, least = (_above_the_middle(scene.image, box, 0.38).mean() for box in boxes)
+        assert least + 10 < min(others)
+
+
+def _above_the_middle(image: np.ndarray, target: Face, share: float) -> np.ndarray:
+    """Return the mean colour at this share of the radius above and below the middle."""
+    x, y = (target.x1 + target.x2) / 2, (target.y1 + target.y2) / 2
+    reach = share * target.height / 2
+    rows = [round(y - reach), round(y + reach)]
+    return image[rows, round(x) - 1 : round(x) + 2].mean(axis=(0, 1))
 
 
 def _hue(shade: ArrayLike) -> np.ndarray:
