@@ -170,7 +170,7 @@ def compare(
     """Train `cases` in their order on `count` scenes into folders of `output`; examine each."""
     examples = examples_of(clips_of("train", count))
     chooser = examples_of(clips_of("validation", count // 8))
-    test = clips_of("test", count // 2)
+    test = clips_of("test", count // 4)
     half = dataclasses.replace(settings, epochs=max(1, settings.epochs // 2))
     provenance = {"data": f"synthetic:{count}", "seed": str(settings.seed)}
     findings = {}
@@ -206,7 +206,7 @@ def tune_video(
         network=dataclasses.replace(settings.network, architecture="caer_net", clip_length=length),
     )
     examples = examples_of(clips_of("train", count, length))
-    chooser = examples_of(clips_of("validation", count, length))
+    chooser = examples_of(clips_of("validation", max(1, count // 4), length))
     provenance = {"data": f"synthetic-clips:{count}", "seed": str(settings.seed)}
     train(own, examples, chooser, output / "video", [initial], provenance)
     test = clips_of("test", count, length)
@@ -292,6 +292,8 @@ def main(args: argparse.Namespace) -> int:
     settings = dataclasses.replace(read_settings(args.config), seed=args.seed)
     findings = compare(settings, CASES, args.scenes, args.output)
     full, face_shown = (weights(args.output, name) for name in ("full", "face_shown"))
+    test = clips_of("test", args.scenes // 4)
+    findings["full_sees_the_face"] = examine(torch_engine(full), test, hide=False)
     findings |= tune_video(settings, full, args.scenes // SCENES_A_CLIP, args.output)
     print(table(findings))
     found = {name: dataclasses.asdict(value) for name, value in findings.items()}
