@@ -1,9 +1,4 @@
-"""Where the processor's time goes, image by image, alone and inside the real node.
-
-Run as a module it is the node, `caer_ros.ros.node.main`, with a pipeline that keeps account:
-
-    python -m caer_ros.benchmark.account FILE --ros-args …
-"""
+"""Where the processor's time goes, image by image, alone and inside the real node."""
 
 from __future__ import annotations
 
@@ -100,7 +95,7 @@ def _threads() -> set[int]:
 
 
 def main() -> int:
-    """Run the node, and write where its time went as JSON when it ends."""
+    """Run the node, and write where its time went to the file named first, as JSON, at its end."""
     from caer_ros.ros import node
 
     output = Path(sys.argv.pop(1))
@@ -112,7 +107,3 @@ def main() -> int:
 
     vars(node)["EmotionPipeline"] = NotingPipeline
     return node.main()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

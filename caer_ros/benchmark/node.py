@@ -49,7 +49,10 @@ def measure_node(
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": scenario.parameters}}))
     account = folder / "account.json"
-    node_command = [sys.executable, "-m", account_module.__name__, str(account), "--ros-args"]
+    # this very caer_ros, also where the working directory is a checkout without built messages
+    origin = str(Path(account_module.__file__).parents[2])
+    code = f"import sys; sys.path[0] = {origin!r}; import {account_module.__name__} as a; a.main()"
+    node_command = [sys.executable, "-c", code, str(account), "--ros-args"]
     node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(parameters)]
     frames = round(seconds * RATE)
     camera = multiprocessing.get_context("spawn").Process(

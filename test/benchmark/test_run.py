@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from caer_ros.benchmark.report import PARTS
 from caer_ros.benchmark.run import choose_scenarios
 from caer_ros.cli import main
 
@@ -34,5 +35,8 @@ def test_quick_figures_with_the_real_node(tmp_path: Path, capsys: pytest.Capture
     assert [round(row["persons_found"]) for row in report["pipeline"]] == [1, 5]
     assert all(row["answered"] + row["dropped"] == row["images"] for row in report["node"])
     assert all(row["answered"] > 0 for row in report["node"])
+    for row in report["node"]:
+        assert sum(row["cpu_ms"][part] for part in PARTS) == pytest.approx(row["cpu_ms"]["total"])
+        assert row["cpu_ms"]["transport"] > 0
     assert files["markdown"].read_text().strip() in capsys.readouterr().out
     assert files["png"].stat().st_size > 1000
