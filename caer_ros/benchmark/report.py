@@ -102,7 +102,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         left = [a + b for a, b in zip(left, values, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("CPU milliseconds an image, all threads")
-    axes.legend(bbox_to_anchor=(0, 1), loc="lower left", ncol=len(PARTS), frameon=False)
+    figure.legend(loc="outside upper center", ncols=len(PARTS), frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
