@@ -20,7 +20,7 @@ export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-gpu lint clean
+.PHONY: help setup demo test test-slow test-gpu lint weights clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read name text; do \
@@ -44,6 +44,20 @@ lint: $(STAMPS)/dev ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+ifeq ($(MAKECMDGOALS)$(FERPLUS),weights)
+$(error where is FER+? make weights FERPLUS=/data/ferplus)
+endif
+FACE_RUN = $(BIN)/caer train config/train/$(1).yaml --data "ferplus:$(FERPLUS)" --output runs/$(1)
+
+weights: setup $(STAMPS)/dev ## the default weights anew: FERPLUS=folder of FER+; takes hours
+	$(call FACE_RUN,face_1)
+	$(call FACE_RUN,face_2) --init runs/face_1/weights.safetensors
+	$(call FACE_RUN,face_3) --init runs/face_2/weights.safetensors
+	$(call FACE_RUN,face_4) --init runs/face_3/weights.safetensors
+	cp runs/face_4/weights.safetensors models/caer_net_s.safetensors
+	$(BIN)/caer export models/caer_net_s.safetensors
+	$(BIN)/caer inflate models/caer_net_s.safetensors models/caer_net.safetensors --onnx
 
 clean: ## remove the environment and all that was built or written
 	rm -rf $(VENV) build install log demo_out replay_out benchmark_out

@@ -225,7 +225,7 @@ def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Ex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="settings, e.g. config/train/face.yaml")
+    parser.add_argument("config", type=Path, help="settings, e.g. config/train/face_1.yaml")
     parser.add_argument(
         "--data",
         action="append",
