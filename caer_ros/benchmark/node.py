@@ -70,6 +70,7 @@ def measure_node(
     with ExitStack() as stack:
         started = time.monotonic()
         node = stack.enter_context(running(node_command, log))
+        stack.enter_context(fast_dds_profile())  # the node does without, as on a robot
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         listener = Listener(note, _ignore)
@@ -77,8 +78,7 @@ def measure_node(
         try:
             listener.activate_node(alive)
             start = time.monotonic() - started
-            with large_segment():
-                camera.start()
+            camera.start()
             listener.spin_until(lambda: bool(arrivals), alive, "answer the first image", 60)
             memory = resident_memory(node.pid)
             listener.spin_until(lambda: not camera.is_alive(), alive, "hear all", 600)
@@ -105,8 +105,8 @@ def measure_node(
 
 
 @contextmanager
-def large_segment() -> Iterator[None]:
-    """Give processes started meanwhile the Fast DDS profile for those that publish images."""
+def fast_dds_profile() -> Iterator[None]:
+    """Give this process and those it starts meanwhile the package's Fast DDS profile."""
     name = "FASTDDS_DEFAULT_PROFILES_FILE"
     before = os.environ.get(name)
     os.environ[name] = str(share_folder() / "config" / "fastdds.xml")

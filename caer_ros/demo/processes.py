@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +13,7 @@ GRACE = 5.0
 
 
 @contextmanager
-def running(
-    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in the background; on leaving it is ended, whatever happened.
 
     It gets a session of its own, so that Ctrl-C reaches it through us, in order.
@@ -24,7 +21,6 @@ def running(
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

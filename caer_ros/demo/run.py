@@ -99,11 +99,12 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
     node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(config / "caer.yaml")]
     player_command = [str(prefix / "bin" / "caer"), "play", str(bag)]
-    profile = {"FASTDDS_DEFAULT_PROFILES_FILE": str(config / "fastdds.xml")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
         node_log, player_log = folder / "node.log", folder / "player.log"
         node = stack.enter_context(running(node_command, node_log))
+        # for this process and the player; the node does without, as on a robot
+        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(config / "fastdds.xml")
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         bar = stack.enter_context(tqdm(total=frames, desc="demo", unit=" images", disable=None))
@@ -112,7 +113,7 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
             alive = lambda: node.poll() is None  # noqa: E731
             listener.activate_node(alive)
             tqdm.write(f"{'stamp':>8}  person  label      confidence  face  scene")
-            player = stack.enter_context(running(player_command, player_log, profile))
+            player = stack.enter_context(running(player_command, player_log))
             listener.spin_until(lambda: player.poll() is not None, alive, "hear the bag out", 600)
             if player.returncode:
                 raise DemoError(f"the player ended with status {player.returncode}")

@@ -35,8 +35,9 @@ def wait_for(log):
     return log.read_text().strip()
 
 
-def test_a_process_gets_its_environment_and_ends_with_the_block(sleeper, log):
-    with running(sleeper, log, {"CAER_TEST": "yes"}) as process:
+def test_a_process_gets_the_environment_and_ends_with_the_block(sleeper, log, monkeypatch):
+    monkeypatch.setenv("CAER_TEST", "yes")
+    with running(sleeper, log) as process:
         assert wait_for(log) == "yes"
     assert process.returncode not in (None, 0)
 
