@@ -22,7 +22,8 @@ def read(material: Path, interval: int) -> tuple[list[tuple[Reading, ...]], floa
     pipeline = EmotionPipeline.from_settings(build(PipelineSettings, settings))
     video = cv2.VideoCapture(str(material / VIDEO))
     rate = video.get(cv2.CAP_PROP_FPS)
-    readings, spent = [], 0.0
+    readings: list[tuple[Reading, ...]] = []
+    spent = 0.0
     while (image := video.read()[1]) is not None:
         frame = Frame("camera", SECOND + round(len(readings) / rate * SECOND), image)
         started = time.process_time()

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 
 from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import in_own_process
-from caer_ros.benchmark.node import large_segment
+from caer_ros.benchmark.node import fast_dds_profile
 from caer_ros.benchmark.pipeline import RATE
 from caer_ros.demo.material import fetch_material
 from caer_ros.images import to_bgr
@@ -55,7 +55,7 @@ def measure(material: Path, width: int, height: int, *step: bool) -> float:
     camera = multiprocessing.get_context("spawn").Process(
         target=publish, args=(material, width, height, 1, RATE, IMAGES), daemon=True
     )
-    with large_segment():
+    with fast_dds_profile():
         camera.start()
     spent = float(in_own_process(receive, *step))
     camera.join()

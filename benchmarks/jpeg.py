@@ -28,7 +28,8 @@ def decode_ms(data: np.ndarray, how: int) -> float:
 
 
 def scaled(face: Face, factor: float) -> Face:
-    return Face(*(factor * x for x in (face.x1, face.y1, face.x2, face.y2)), face.score)
+    x1, y1, x2, y2 = (factor * x for x in (face.x1, face.y1, face.x2, face.y2))
+    return Face(x1, y1, x2, y2, face.score)
 
 
 if __name__ == "__main__":
@@ -39,7 +40,8 @@ if __name__ == "__main__":
         for persons in (1, 5, 10):
             image = compose(people, width, height, persons)[0]
             data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-            full, half = cv2.imdecode(data, FULL), cv2.imdecode(data, HALF)
+            full, half = (cv2.imdecode(data, how) for how in (FULL, HALF))
+            assert full is not None and half is not None
             faces, fewer = detector.detect(full), detector.detect(half)
             # what the network would see: crops of the same face, from both pictures
             changes = [
