@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from sensor_msgs.msg import Image
 
 from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import in_own_process
-from caer_ros.benchmark.node import fast_dds_profile
 from caer_ros.benchmark.pipeline import RATE
 from caer_ros.demo.material import fetch_material
+from caer_ros.demo.processes import enter_own_graph, fast_dds_profile
 from caer_ros.images import to_bgr
 from caer_ros.ros.node import keep_large_blocks, make_executor
 from caer_ros.ros.serialized import read_image
@@ -63,8 +62,7 @@ def measure(material: Path, width: int, height: int, *step: bool) -> float:
 
 
 if __name__ == "__main__":
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    enter_own_graph()
     for size in ((640, 480), (1280, 720)):
         for name, step in STEPS.items():
             print(

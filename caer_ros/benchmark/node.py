@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,7 @@ from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import BenchmarkError
 from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
 from caer_ros.demo.listener import DemoError, Listener
-from caer_ros.demo.processes import running
-from caer_ros.engines.paths import share_folder
+from caer_ros.demo.processes import enter_own_graph, fast_dds_profile, running
 from caer_ros.msg import Emotion as EmotionMessage
 from caer_ros.msg import EmotionArray
 from caer_ros.types import SECOND
@@ -41,11 +38,7 @@ def measure_node(
     Raises:
         BenchmarkError: where node or camera fail.
     """
-    # an environment with the ROS wheels is a ROS prefix that nobody has to source
-    prefixes = filter(None, [os.environ.get("AMENT_PREFIX_PATH"), sys.prefix])
-    os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    enter_own_graph()
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": scenario.parameters}}))
     account = folder / "account.json"
@@ -102,20 +95,6 @@ def measure_node(
         "memory_growth_mb": end - memory,
         "start_to_active_s": start,
     }
-
-
-@contextmanager
-def fast_dds_profile() -> Iterator[None]:
-    """Give this process and those it starts meanwhile the package's Fast DDS profile."""
-    name = "FASTDDS_DEFAULT_PROFILES_FILE"
-    before = os.environ.get(name)
-    os.environ[name] = str(share_folder() / "config" / "fastdds.xml")
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
 
 
 def _ignore(message: EmotionArray, emotion: EmotionMessage) -> None:

@@ -8,7 +8,6 @@ emotions came for at least 90 % of the images.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import sys
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from caer_ros.demo.listener import DemoError, Listener
 from caer_ros.demo.material import VIDEO, fetch_material
 from caer_ros.demo.pictures import Timeline, draw_timeline, write_video
-from caer_ros.demo.processes import running
+from caer_ros.demo.processes import enter_own_graph, fast_dds_profile, running
 from caer_ros.msg import Emotion as EmotionMessage
 from caer_ros.msg import EmotionArray
 from caer_ros.replay.make_bag import make_bag
@@ -89,11 +88,7 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     Raises:
         DemoError: with the end of their logs, where node or player fail.
     """
-    # an environment with the ROS wheels is a ROS prefix that nobody has to source
-    prefixes = filter(None, [os.environ.get("AMENT_PREFIX_PATH"), sys.prefix])
-    os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    enter_own_graph()
     prefix = Path(get_package_prefix("caer_ros"))
     config = prefix / "share" / "caer_ros" / "config"
     node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
@@ -103,8 +98,7 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
         node_log, player_log = folder / "node.log", folder / "player.log"
         node = stack.enter_context(running(node_command, node_log))
-        # for this process and the player; the node does without, as on a robot
-        os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(config / "fastdds.xml")
+        stack.enter_context(fast_dds_profile())  # the node does without, as on a robot
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         stack.callback(rclpy.try_shutdown)
         bar = stack.enter_context(tqdm(total=frames, desc="demo", unit=" images", disable=None))
