@@ -25,9 +25,10 @@ from caer_ros.engines.base import Engine
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.inflate import inflate
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
+from caer_ros.perception.crops import CropSettings, shrink_scene
 from caer_ros.training.cross_validate import VARIANTS, torch_engine
 from caer_ros.training.datasets import synthetic
+from caer_ros.training.evaluate import cut
 from caer_ros.training.examples import Example, one_hot
 from caer_ros.training.settings import TrainSettings, read_settings
 from caer_ros.training.synthetic import HEIGHT, WIDTH, Scene, draw_scene
@@ -118,24 +119,9 @@ def pictures(
     clip: Sequence[Scene], spec: NetworkSpec, hide: bool
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the face and the context of a clip as the network takes them, a batch of one."""
-    faces = contexts = None
-    if spec.has_face:
-        margin = CropSettings().face_margin
-        faces = np.stack([face_crop(s.image, s.face, spec.face_size, margin) for s in clip])
-    if spec.has_context:
-        size = spec.context_size
-        contexts = np.stack(
-            [
-                context_crop(shrink_scene(s.image, size), [s.face] if hide else [], size)
-                for s in clip
-            ]
-        )
-    if not spec.is_video:
-        return faces, contexts
-    return (
-        None if faces is None else faces[None],
-        None if contexts is None else contexts[None],
-    )
+    (example,) = examples_of([clip])
+    face, context = next(cut(example, spec, CropSettings(), hide_face=hide))
+    return None if face is None else face[None], None if context is None else context[None]
 
 
 def gain(attention: np.ndarray, box: Face, size: int) -> float:

@@ -20,7 +20,7 @@ from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import ENGINES, PRECISIONS, EngineSettings
 from caer_ros.network.spec import CLASSES, NetworkSpec
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
-from caer_ros.training.datasets import LAYOUTS, SPLITS, own_splits, read
+from caer_ros.training.datasets import SPLITS, add_data_arguments, own_splits, read
 from caer_ros.training.examples import DataError, Example
 from caer_ros.training.metrics import Metrics, calibration, measure
 from caer_ros.types import Emotion, Face
@@ -80,9 +80,12 @@ def judge(engine: Engine, examples: Iterable[Example]) -> Judgement:
 
 
 def cut(
-    example: Example, spec: NetworkSpec, crops: CropSettings
+    example: Example, spec: NetworkSpec, crops: CropSettings, *, hide_face: bool = True
 ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
-    """Yield face and context of each window, as an engine takes them but without a batch axis."""
+    """Yield face and context of each window, as an engine takes them but without a batch axis.
+
+    Without `hide_face` the face is left in the scene, which only studies do.
+    """
     if spec.has_context and example.boxes is None:
         raise DataError(
             f"{example.name} is a face crop without a scene, which a network with "
@@ -100,7 +103,7 @@ def cut(
         size = spec.context_size
         contexts = np.stack(
             [
-                context_crop(shrink_scene(f, size), [b], size)
+                context_crop(shrink_scene(f, size), [b] if hide_face else [], size)
                 for f, b in zip(frames, boxes, strict=True)
             ]
         )
@@ -226,13 +229,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="caer_net_s",
         help="a .safetensors file or a network of the package (default: %(default)s)",
     )
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="LAYOUT:PATH",
-        help=f"{', '.join(LAYOUTS)}; and where it lies (docs/training.md)",
-    )
-    parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
+    add_data_arguments(parser)
     parser.add_argument(
         "--split",
         choices=SPLITS,

@@ -23,7 +23,7 @@ from caer_ros.engines.openvino import INT8_SUFFIX, OpenVinoEngine, find_onnx
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import export_name, read_spec
 from caer_ros.perception.crops import CropSettings
-from caer_ros.training.datasets import LAYOUTS, read
+from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.evaluate import cut, judge
 from caer_ros.training.examples import Example
 
@@ -94,13 +94,7 @@ def quantize(weights: Path, training: Sequence[Example], validation: Sequence[Ex
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", type=Path, help="checkpoint to quantise (.safetensors)")
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="LAYOUT:PATH",
-        help=f"{', '.join(LAYOUTS)}; and where it lies (docs/training.md)",
-    )
-    parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
+    add_data_arguments(parser)
     parser.add_argument(
         "--examples", type=int, default=300, help="training examples to take (default: 300)"
     )

@@ -31,7 +31,7 @@ from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint, write_
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import WeightsError, export_name
 from caer_ros.training.data import CaerData
-from caer_ros.training.datasets import read
+from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.examples import DataError, Example
 from caer_ros.training.metrics import measure
 from caer_ros.training.module import CaerModule
@@ -226,14 +226,7 @@ def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Ex
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="settings, e.g. config/train/face_1.yaml")
-    parser.add_argument(
-        "--data",
-        action="append",
-        required=True,
-        metavar="LAYOUT:PATH",
-        help="caer, caer-s, afew, ferplus, boxes or folder, and where it lies; may be repeated",
-    )
-    parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
+    add_data_arguments(parser, several=True)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--init",

@@ -14,6 +14,7 @@ A source is `<layout>:<path>`:
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.types import Face
 
-__all__ = ["LAYOUTS", "SPLITS", "DataSet", "own_splits", "read"]
+__all__ = ["SPLITS", "DataSet", "add_data_arguments", "own_splits", "read"]
 
 LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus", *synthetic.LAYOUTS)
 
@@ -40,6 +41,19 @@ SPLITS = ("train", "validation", "test", "all")
 
 HELD_OUT = 0.2
 """Share of the groups that become validation where a data set has no such split."""
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add --data, a source or with `several` a list of them, and --faces, as `read` takes them."""
+    parser.add_argument(
+        "--data",
+        action="append" if several else "store",
+        required=True,
+        metavar="LAYOUT:PATH",
+        help=f"{', '.join(LAYOUTS)}; and where it lies (docs/training.md)"
+        + ("; may be repeated" if several else ""),
+    )
+    parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
 
 
 def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
