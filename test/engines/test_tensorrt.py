@@ -305,6 +305,12 @@ def test_without_a_gpu_nothing_of_tensorrt_is_imported(load, monkeypatch):
         load("face")
 
 
+def test_int8_is_refused(library, load):
+    library("2.13.0")
+    with pytest.raises(EngineError, match="precision int8 is not one of tensorrt's"):
+        load("face", precision="int8")
+
+
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
