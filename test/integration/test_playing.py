@@ -113,11 +113,6 @@ def test_the_greeter_calls_out_once_when_somebody_turns_sad(graph):
     said = []
     graph.node.create_subscription(String, "/greeter/say", said.append, 10)
     publisher = graph.node.create_publisher(EmotionArray, "/caer/emotions", 10)
-    graph.spin(
-        lambda: (
-            publisher.get_subscription_count() == 2 and graph.node.count_publishers("/greeter/say")
-        )
-    )
 
     def tell(*labels: tuple[str, str]) -> None:
         publisher.publish(
@@ -136,15 +131,21 @@ def test_the_greeter_calls_out_once_when_somebody_turns_sad(graph):
             )
         )
 
+    def heard() -> list[str]:
+        return [message.data for message in said if not message.data.startswith("p0000")]
+
+    # the greeter's first words are lost while its publisher has not found the subscriber here
+    graph.spin(lambda: said, again=lambda: (tell(("p0000", "sad")), tell()))
+
     tell(("p0001", "happy"), ("p0002", "sad"))
     tell(("p0001", "sad"), ("p0002", "sad"))
     tell(("p0001", "sad"))
     tell()
     tell(("p0003", "sad"))
 
-    graph.spin(lambda: len(said) == 3)
-    assert [message.data.split()[0] for message in said] == ["p0002", "p0001", "p0003"]
-    assert said[0].data == "p0002 turned sad (80%, mostly by the surroundings)"
+    graph.spin(lambda: len(heard()) == 3)
+    assert [words.split()[0] for words in heard()] == ["p0002", "p0001", "p0003"]
+    assert heard()[0] == "p0002 turned sad (80%, mostly by the surroundings)"
 
 
 def test_the_greeter_understands_the_real_node(graph):
