@@ -80,9 +80,9 @@ def torch_engine(weights: Path) -> Engine:
 
 
 def main(args: argparse.Namespace) -> int:
-    settings = read_settings(args.config)
+    settings = read_settings(args.config, args.seed)
     network = dataclasses.replace(settings.network, **VARIANTS[args.variant])
-    settings = dataclasses.replace(settings, seed=args.seed, network=network)
+    settings = dataclasses.replace(settings, network=network)
     data = read(args.data)
     print(data)
     folds = [in_memory(fold) for fold in folds_of(data.examples, seed=args.seed)]

@@ -102,8 +102,10 @@ class TrainSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 
-def read_settings(path: Path) -> TrainSettings:
+def read_settings(path: Path, seed: int | None = None) -> TrainSettings:
     """Read a run's settings from a YAML file; what it does not name keeps its default.
+
+    `seed` stands in for the file's.
 
     Raises:
         SettingError: where the file cannot be read or names a setting that does not exist.
@@ -114,4 +116,4 @@ def read_settings(path: Path) -> TrainSettings:
         raise SettingError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise SettingError(f"{path} holds no settings")
-    return build(TrainSettings, flatten(content))
+    return build(TrainSettings, flatten(content if seed is None else {**content, "seed": seed}))

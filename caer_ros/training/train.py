@@ -138,6 +138,7 @@ def train(
         CaerError: where `output` holds a run with other settings, or its disk is full.
     """
     _claim(output, settings, provenance.get("data", ""), init)
+    provenance = {**provenance, "seed": str(settings.seed)}
     torch.manual_seed(settings.seed)
     model = CaerNet(settings.network.spec())
     start_from(model, init)
@@ -228,6 +229,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="settings, e.g. config/train/face_1.yaml")
     add_data_arguments(parser, several=True)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--seed", type=int, help="default: the config's")
     parser.add_argument(
         "--init",
         type=Path,
@@ -239,12 +241,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    settings = read_settings(args.config)
+    settings = read_settings(args.config, args.seed)
     examples, validation_examples, data = read_splits(args.data, args.faces)
     provenance = {
         "data": data,
         "split": "the data sets' own, else a fifth of the films, videos or files by hash",
-        "seed": str(settings.seed),
         "licence": settings.licence,
         "init": ", ".join(map(export_name, args.init)),
         "versions": f"caer_ros {metadata.version('caer_ros')}, torch {torch.__version__}",

@@ -144,6 +144,22 @@ def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path)
     assert float(spec.provenance["validation_accuracy"]) > 0.25
 
 
+def test_the_commands_seed_stands_in_for_the_configs(config, ferplus, tmp_path, capsys):
+    def run(name, seed, *arguments):
+        config.write_text(CONFIG.replace("epochs: 4", "epochs: 1") + f"seed: {seed}\n")
+        assert caer([*command(config, ferplus, tmp_path / name), *arguments]) == 0
+        return load_checkpoint(tmp_path / name / "weights.safetensors")
+
+    plain, named, other = run("plain", 3), run("named", 0, "--seed", "3"), run("other", 0)
+    assert named.spec == plain.spec
+    assert named.spec.provenance["seed"] == "3"
+    assert torch.equal(named.classifier[0].weight, plain.classifier[0].weight)
+    assert other.spec.provenance["seed"] == "0"
+    assert not torch.equal(other.classifier[0].weight, plain.classifier[0].weight)
+    assert caer([*command(config, ferplus, tmp_path / "none"), "--seed", "-1"]) == 2
+    assert "seed is -1, the least allowed is 0" in capsys.readouterr().err
+
+
 def test_two_processes_train_one_network(config, ferplus, tmp_path):
     config.write_text(CONFIG + "accelerator: cpu\ndevices: 2\n")
     arguments = command(config, ferplus, tmp_path / "run")
