@@ -149,9 +149,11 @@ def decode(message: CompressedImageMessage) -> np.ndarray:
             f"{message.format!r} image of {len(data)} bytes is cut short: no end marker",
         )
     # the orientation tag is ignored, as image_transport does: boxes and calibration stay valid
-    image = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # a header that names more pixels than OpenCV's limit
+        image = None
     if image is None:
         raise ImageError(
             "decoding", f"{len(data)} bytes of format {message.format!r} are no image OpenCV reads"
@@ -176,9 +178,13 @@ def _jpeg_ends(data: bytes) -> bool:
     """Tell whether an end marker follows the start of scan (ITU-T T.81, annex B).
 
     Segments before the scan are stepped over, as an embedded thumbnail has an end marker too.
+    Any number of fill bytes 0xFF may stand before a marker.
     """
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == 0xFF:
+            position += 1
+            continue
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         scan = data[position + 1] == 0xDA
         position += 2 + length

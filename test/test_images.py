@@ -1,6 +1,8 @@
 """Image messages as drivers send them, right and wrong."""
 
+import struct
 import sys
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -220,11 +222,27 @@ def test_a_jpeg_with_padding_behind_its_end_is_accepted():
     assert decode(message).shape == (16, 24, 3)
 
 
+def test_a_jpeg_with_fill_bytes_before_its_markers_is_accepted():
+    message = compressed(colours(16, 24), ".jpg")
+    for marker in (b"\xff\xdb", b"\xff\xda"):
+        message.data = message.data.replace(marker, b"\xff\xff" + marker, 1)
+
+    assert decode(message).shape == (16, 24, 3)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """Return a small PNG that claims this size."""
+    data = compressed(colours(8, 8), ".png").data
+    header = b"IHDR" + struct.pack(">2I", width, height) + data[24:29]
+    return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+
+
 @pytest.mark.parametrize(
     ("format_", "data", "cause"),
     [
         ("jpeg", b"", "zero size"),
         ("jpeg", b"hello, this is no image", "decoding"),
+        ("png", png_of(60_000, 60_000), "decoding"),
         ("16UC1; compressedDepth png", b"\0" * 20, "encoding"),
     ],
 )
