@@ -318,7 +318,9 @@ def keep_large_blocks() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # not glibc
         return
-    for option, megabytes in (_M_MMAP_THRESHOLD, 64), (_M_TRIM_THRESHOLD, 256), (_M_TOP_PAD, 32):
+    # older glibc refuses a threshold above 32 MB (mallopt(3)), and the other two would then have
+    # switched off the one that adapts itself
+    for option, megabytes in (_M_MMAP_THRESHOLD, 32), (_M_TRIM_THRESHOLD, 256), (_M_TOP_PAD, 32):
         mallopt(option, megabytes << 20)
 
 
