@@ -134,9 +134,13 @@ def start_node(context: LaunchContext) -> list[Action]:
 
 def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
-    profile = SetEnvironmentVariable(
-        "FASTDDS_DEFAULT_PROFILES_FILE",
-        PathJoinSubstitution([CONFIG, "fastdds.xml"]),
-        condition=IfCondition(LaunchConfiguration("large_images")),
-    )
-    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=start_node)])
+    profiles = [
+        SetEnvironmentVariable(
+            name,
+            PathJoinSubstitution([CONFIG, "fastdds.xml"]),
+            condition=IfCondition(LaunchConfiguration("large_images")),
+        )
+        # Fast DDS before 3.0 (Humble, Jazzy) reads the second
+        for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    ]
+    return LaunchDescription([*ARGUMENTS, *profiles, OpaqueFunction(function=start_node)])

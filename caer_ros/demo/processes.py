@@ -48,15 +48,16 @@ def enter_own_graph() -> None:
 @contextmanager
 def fast_dds_profile() -> Iterator[None]:
     """Give this process and those it starts meanwhile the package's Fast DDS profile."""
-    name = "FASTDDS_DEFAULT_PROFILES_FILE"
-    before = os.environ.get(name)
-    os.environ[name] = str(share_folder() / "config" / "fastdds.xml")
+    # Fast DDS before 3.0 (Humble, Jazzy) reads the second
+    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, str(share_folder() / "config" / "fastdds.xml")))
     try:
         yield
     finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+        for name in names:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

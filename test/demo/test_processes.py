@@ -1,13 +1,15 @@
 """The demo's child processes end with it."""
 
+import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from caer_ros.demo import processes
-from caer_ros.demo.processes import running
+from caer_ros.demo.processes import fast_dds_profile, running
 
 
 @pytest.fixture
@@ -60,3 +62,14 @@ def test_one_that_ended_by_itself_keeps_its_status(log):
     with running([sys.executable, "-c", "raise SystemExit(3)"], log) as process:
         process.wait()
     assert process.returncode == 3
+
+
+def test_the_profile_is_set_under_both_names_and_what_was_before_comes_back(monkeypatch):
+    new, old = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+    monkeypatch.setenv(new, "mine.xml")
+    monkeypatch.delenv(old, raising=False)
+    with fast_dds_profile():
+        assert os.environ[new] == os.environ[old]
+        assert "<profiles>" in Path(os.environ[new]).read_text()
+    assert os.environ[new] == "mine.xml"
+    assert old not in os.environ
