@@ -183,6 +183,8 @@ class PersonTracker:
             and stamp - track.born >= self.settings.birth * SECOND
             and track.best_score >= self.settings.birth_score
         ]
+        if len(ready) > free:
+            ready.sort(key=lambda track: -track.mean[2:, 0].prod())
         for track in ready[: max(free, 0)]:
             track.number = next(self._numbers)
 

@@ -173,6 +173,17 @@ def test_no_more_persons_than_allowed_and_a_free_place_is_taken() -> None:
     assert middle(persons[1])[0] == pytest.approx(300, abs=1)
 
 
+def test_of_those_who_wait_the_largest_face_gets_the_free_place() -> None:
+    track = tracker(birth=0.0, death=0.1, max_persons=1)
+    track.update([square(100, 100)], 0)
+    small, large = square(300, 100, size=40), square(500, 100, size=80)
+    track.update([square(100, 100), small], SECOND // 15)
+    for k in range(2, 5):
+        persons = track.update([large, small], k * SECOND // 15)
+    assert [p.person_id for p in persons] == ["p0002"]
+    assert middle(persons[0])[0] == pytest.approx(500, abs=1)
+
+
 def test_cameras_share_one_counter() -> None:
     numbers = itertools.count(1)
     left, right = (PersonTracker(TrackerSettings(birth=0.0), numbers) for _ in range(2))
