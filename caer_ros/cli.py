@@ -35,7 +35,8 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit status: 2 for a usage error or a `CaerError`."""
+    """Run one verb and return its exit status: 2 for a usage error, a `CaerError`, or a verb
+    that needs a library which is not installed."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] not in VERBS:
         _overview().parse_args(arguments or ["--help"])
@@ -52,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(module.main(parser.parse_args(arguments)))
     except CaerError as error:
         print(f"caer: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(
+            f"caer: error: `caer {name}` needs the Python module {error.name}, which is not "
+            "installed; README.md says which requirements/*.txt has what",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         return 130

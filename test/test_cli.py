@@ -75,6 +75,14 @@ def test_an_error_is_one_line_without_traceback(verb, capsys):
     assert capsys.readouterr().err == "caer: error: this is wrong, use another\n"
 
 
+def test_a_library_that_is_not_installed_is_named_without_traceback(verb, capsys, monkeypatch):
+    verb(lambda arguments: importlib.import_module("no_such_library.part"))
+    assert main(["try", "this"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("caer: error: `caer try` needs the Python module no_such_library,")
+    assert error.count("\n") == 1
+
+
 def test_ctrl_c_ends_without_traceback(verb):
     def interrupt(arguments):
         raise KeyboardInterrupt
