@@ -18,6 +18,9 @@ from caer_ros.types import CaerError
 
 S = TypeVar("S")
 
+OF_RCLPY = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+"""Beginnings of the parameter names that rclpy itself declares for every node."""
+
 
 class SettingError(CaerError):
     """A setting that is unknown, of the wrong type or out of its range."""
@@ -144,7 +147,7 @@ def read_parameters(path: Path, node: str = "caer") -> dict[str, Any]:
     Left out is what rclpy itself declares: `use_sim_time` and QoS overrides.
 
     Raises:
-        SettingError: where the file cannot be read or is no parameter file.
+        SettingError: where the file cannot be read, or is no parameter file for `node`.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -153,13 +156,12 @@ def read_parameters(path: Path, node: str = "caer") -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingError(f"{path} is not YAML: {error}") from error
     values: dict[str, Any] = {}
-    found = False
     for name, value in flatten(content if isinstance(content, Mapping) else {}).items():
         owner, _, parameter = name.partition(".ros__parameters.")
-        found = found or bool(parameter)
         if parameter and owner.replace(".", "/").rsplit("/", 1)[-1] in ("*", "**", node):
             values[parameter] = value
-    if not found:
-        raise SettingError(f"{path} has no ros__parameters; config/caer.yaml shows the form")
-    rclpys = ("use_sim_time", "qos_overrides.", "start_type_description_service")
-    return {name: value for name, value in values.items() if not name.startswith(rclpys)}
+    if not values:
+        raise SettingError(
+            f"{path} has no ros__parameters for a node {node!r}; config/caer.yaml shows the form"
+        )
+    return {name: value for name, value in values.items() if not name.startswith(OF_RCLPY)}

@@ -95,7 +95,9 @@ def test_a_parameter_file_gives_what_is_meant_for_the_node(tmp_path):
     assert read_parameters(path, "other") == {"size.width": 3, "nonsense": 1}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "/**: {rate: 3}", "3"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "a: [", "/**: {rate: 3}", "3", "/other: {ros__parameters: {rate: 3}}"]
+)
 def test_what_is_no_parameter_file_is_refused_by_name(tmp_path, text):
     path = tmp_path / "caer.yaml"
     path.write_text(text)

@@ -11,7 +11,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 
-from caer_ros.settings import Setting, SettingError, build, describe
+from caer_ros.settings import OF_RCLPY, Setting, SettingError, build, describe
 
 S = TypeVar("S")
 
@@ -81,17 +81,13 @@ def declare_settings(node: Node, cls: type) -> dict[str, str]:
             node.declare_parameter(setting.name, setting.default, to_descriptor(setting), True)
     known = [setting.name for setting in describe(cls)]
     for name in overrides:
-        if not node.has_parameter(name) and not name.startswith(_NOT_OURS):
+        if not node.has_parameter(name) and not name.startswith(OF_RCLPY):
             likely = get_close_matches(name, known, n=1)
             node.get_logger().warning(
                 f"parameter {name!r} is unknown and ignored"
                 + (f"; did you mean {likely[0]!r}?" if likely else "")
             )
     return refused
-
-
-_NOT_OURS = ("qos_overrides.", "use_sim_time", "start_type_description_service")
-"""Beginnings of names that rclpy itself declares, some of them later."""
 
 
 def read_settings(node: Node, cls: type[S], changes: Iterable[Any] = ()) -> S:
