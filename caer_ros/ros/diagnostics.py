@@ -78,7 +78,8 @@ class Statistics:
         self._lock = threading.Lock()
         self._logger = logger
         self._cameras = {camera: _Camera() for camera in cameras}
-        self._latencies: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._latencies: deque[float] = deque(maxlen=WINDOW)
+        self._handling: deque[float] = deque(maxlen=WINDOW)
         self._logged: dict[tuple[str, str], float] = {}
         self._held_back: Counter[tuple[str, str]] = Counter()
         self._reported_at = time.monotonic()
@@ -99,7 +100,10 @@ class Statistics:
             camera.heard = time.monotonic()
 
     def processed(self, result: FrameResult, latency: float, handling: float) -> None:
-        """Count an answered image; seconds from its stamp and from its arrival to the answer."""
+        """Count an answered image; seconds from its stamp and from its arrival to the answer.
+
+        latency: NaN while there is no time to compare the stamp with.
+        """
         with self._lock:
             camera = self._cameras[result.camera]
             camera.counts.processed += 1
@@ -107,7 +111,9 @@ class Statistics:
             camera.answered = True
             camera.stamp = result.stamp
             camera.persons = len(result.readings)
-            self._latencies.append((latency, handling))
+            if not math.isnan(latency):
+                self._latencies.append(latency)
+            self._handling.append(handling)
 
     def failed(self, name: str, cause: str, text: str) -> None:
         """Count an image that cannot be answered; log why, unless this was logged just now."""
@@ -146,7 +152,8 @@ class Statistics:
     def report(self, clock: int) -> tuple[dict[str, Any], list[DiagnosticStatus]]:
         """Return what all cameras have in common as values, and the status of each.
 
-        Rates are of the time since the last report. clock: the node's time in ns.
+        Rates are of the time since the last report. clock: the node's time in ns, 0 while
+        simulated time has not begun.
         """
         with self._lock:
             now = time.monotonic()
@@ -155,16 +162,15 @@ class Statistics:
             statuses, total, before = [], _Counts(), _Counts()
             ages, last_errors = [], []
             for name, camera in self._cameras.items():
-                age = (clock - camera.stamp) / SECOND if camera.answered else math.nan
+                age = (clock - camera.stamp) / SECOND if camera.answered and clock else math.nan
                 statuses.append(_camera_status(name, camera, elapsed, now - camera.heard, age))
                 total, before = total + camera.counts, before + camera.reported
                 camera.reported = camera.counts.copy()
                 ages.append(age)
                 if camera.last_error:
                     last_errors.append(f"{name}: {camera.last_error}")
-            latencies, handling = zip(*self._latencies or [(math.nan, math.nan)], strict=True)
-        p50, p95 = np.percentile(latencies, (50, 95)) * 1e3
-        handling_p50, handling_p95 = np.percentile(handling, (50, 95)) * 1e3
+            p50, p95 = _percentiles(self._latencies)
+            handling_p50, handling_p95 = _percentiles(self._handling)
         return {
             **total.values(before, elapsed),
             "age of last image (s)": f"{np.fmin.reduce(ages, initial=math.nan):.3f}",
@@ -177,6 +183,11 @@ class Statistics:
         }, statuses
 
 
+def _percentiles(seconds: deque[float]) -> np.ndarray:
+    """Return the 50th and 95th percentile in ms, NaN of nothing."""
+    return np.percentile(seconds or [math.nan], (50, 95)) * 1e3
+
+
 def _camera_status(
     name: str, camera: _Camera, elapsed: float, silence: float, age: float
 ) -> DiagnosticStatus:
@@ -184,7 +195,10 @@ def _camera_status(
     errors = camera.counts.errors.total() - camera.reported.errors.total()
     if silence > SILENCE:
         level = DiagnosticStatus.STALE
-        message = f"no image for {silence:.0f} s: is {name} published, with a QoS that fits?"
+        message = (
+            f"no image for {silence:.0f} s: is {name} published, in the image_transport asked for "
+            "and with a QoS that fits?"
+        )
     elif errors:
         level = DiagnosticStatus.WARN if answered else DiagnosticStatus.ERROR
         message = camera.last_error

@@ -77,6 +77,17 @@ def test_ages_come_from_stamps_and_persons_are_summed_over_cameras(statistics):
     assert values["age of last image (s)"] == "1.000"
 
 
+def test_what_cannot_be_known_before_simulated_time_begins_spoils_nothing(statistics):
+    statistics.processed(result(stamp=50 * SECOND), latency=math.nan, handling=0.01)
+    values, cameras = report(statistics, now=0)
+    assert values["latency p50 (ms)"] == values["age of last image (s)"] == "nan"
+    assert values_of(cameras["/left"])["age of last image (s)"] == "nan"
+    assert values["handling p50 (ms)"] == "10.0"
+
+    statistics.processed(result(stamp=51 * SECOND), latency=0.02, handling=0.01)
+    assert report(statistics)[0]["latency p50 (ms)"] == "20.0"
+
+
 def test_before_the_first_image_nothing_is_invented(statistics):
     values, cameras = report(statistics)
 
