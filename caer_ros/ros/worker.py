@@ -100,14 +100,20 @@ class Worker:
             return
         try:
             results = self._pipeline.process(frames)
-            for frame, result in zip(frames, results, strict=True):
-                self._publish(result, frame_ids[frame.camera], frame.image)
-                self._count(result, arrivals[frame.camera][1])
-                self._doubt(result)
-                self._last[frame.camera] = result
         except Exception as error:
             for frame in frames:
                 self._fail(frame.camera, error)
+            return
+        for frame, result in zip(frames, results, strict=True):
+            try:
+                self._publish(result, frame_ids[frame.camera], frame.image)
+            # the other cameras' answers still go out
+            except Exception as error:
+                self._fail(frame.camera, error)
+            else:
+                self._count(result, arrivals[frame.camera][1])
+                self._doubt(result)
+                self._last[frame.camera] = result
 
     def _fail(self, camera: str, error: Exception) -> None:
         cause = error.cause if isinstance(error, ImageError) else "processing"

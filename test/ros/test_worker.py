@@ -113,6 +113,20 @@ def test_a_detector_that_fails_once_costs_one_image(desk, pipeline, monkeypatch)
     assert desk.counts()["errors: processing"] == 1
 
 
+def test_an_answer_that_cannot_be_published_costs_no_other_camera_its_own(desk, monkeypatch):
+    put = desk.published.put
+    fail_left = lambda answer: 1 / 0 if answer[1] == "left" else put(answer)  # noqa: E731
+    monkeypatch.setattr(desk.published, "put", fail_left)
+    desk.put(1, "/left")
+    desk.put(1, "/right")
+    desk.worker.start()
+
+    assert desk.answer()[1] == "right"
+    desk.worker.stop()
+    counts = desk.counts()
+    assert (counts["processed"], counts["errors"]) == (1, 1)
+
+
 def test_bytes_that_are_no_message_cost_one_image(desk):
     desk.worker.put("/left", b"\0\1\0\0short")
     desk.worker.put("/right", b"")
