@@ -22,12 +22,14 @@ class Greeter(Node):
 
     def __init__(self) -> None:
         super().__init__("greeter")
-        self.labels: dict[str, str] = {}
+        self.labels: dict[str, dict[str, str]] = {}  # of every camera's persons
         self.say = self.create_publisher(String, "~/say", 10)
         self.create_subscription(EmotionArray, "caer/emotions", self.react, 10)
 
     def react(self, message: EmotionArray) -> None:
-        before, self.labels = self.labels, {e.person_id: e.label for e in message.emotions}
+        camera = message.header.frame_id
+        before = self.labels.get(camera, {})
+        self.labels[camera] = {e.person_id: e.label for e in message.emotions}
         for emotion in message.emotions:
             if emotion.emotion == Emotion.SAD and before.get(emotion.person_id) != emotion.label:
                 self.call_out(emotion)
