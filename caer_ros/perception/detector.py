@@ -94,7 +94,7 @@ class FaceDetector:
             DetectorError: where the model is missing, not the one expected, or not readable.
         """
         self.settings = settings
-        path = Path(settings.model) if settings.model else find_blazeface()
+        path = Path(settings.model).expanduser() if settings.model else find_blazeface()
         if not path.is_file():
             raise DetectorError(f"detector.model {path} does not exist")
         try:

@@ -117,6 +117,8 @@ class CaerNode(LifecycleNode):
             raise CaerError("; ".join(self._refused.values()))
         self._settings = read_settings(self, NodeSettings)
         cameras = [self._resolve(topic) for topic in self._settings.image_topics]
+        if len(set(cameras)) < len(cameras):
+            raise CaerError(f"image_topics lead to {', '.join(cameras)}, expected each once")
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         self._pipeline = EmotionPipeline.from_settings(self._settings)
         self._pipeline.warm_up()
