@@ -1,10 +1,19 @@
 """What tests of several rooms share."""
 
+import signal
 import sys
 
+import hypothesis
 import pytest
 
 from caer_ros.demo.material import fetch_material
+
+# the same examples on every machine, and none that fails for being slow
+hypothesis.settings.load_profile("ci")
+
+# shells start background jobs deaf to Ctrl-C, and what tests start would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

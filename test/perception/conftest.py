@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
 from caer_ros.network.spec import NetworkSpec
@@ -14,10 +13,6 @@ from caer_ros.perception.detector import DetectorSettings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.settings import build
 from caer_ros.types import Face, Frame
-
-# how long an example takes says more of the machine than of the code
-hypothesis_settings.register_profile("caer", deadline=None)
-hypothesis_settings.load_profile("caer")
 
 
 class PaintedDetector:
