@@ -52,7 +52,7 @@ def test_it_ends_too_when_the_block_breaks(sleeper, log):
 
 
 def test_one_that_ignores_ctrl_c_is_ended_all_the_same(sleeper, log, monkeypatch):
-    monkeypatch.setattr(processes, "GRACE", 0.2)
+    monkeypatch.setattr(processes, "GRACE", 1.0)
     with running([*sleeper, "deaf"], log) as process:
         wait_for(log)
     assert process.returncode == -signal.SIGTERM
