@@ -19,7 +19,7 @@ from caer_ros.network.layers import (
     average_pool,
     spatial_softmax,
 )
-from caer_ros.network.spec import NetworkSpec
+from caer_ros.network.spec import NetworkSpec, WeightsError
 from caer_ros.types import Emotion
 
 
@@ -44,10 +44,17 @@ class CaerNet(nn.Module):
     inside. The network is fully convolutional up to its pooling: any size from 16 pixels runs,
     the spec's is what it was trained for. Persons may share scenes: with `context_index`, int64
     (N,), person n stands in scene `context_index[n]`; without, scene n is person n's.
+
+    Raises:
+        WeightsError: for clips too short to be halved three times.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
+        if spec.is_video and spec.clip_length < 8:
+            raise WeightsError(
+                f"clip_length is {spec.clip_length}, a caer_net halves it three times: at least 8"
+            )
         self.spec = spec
         dims = 3 if spec.is_video else 2
         self.normalize = Normalize(spec.mean, spec.std)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from caer_ros.network.model import CaerNet
-from caer_ros.network.spec import NetworkSpec
+from caer_ros.network.spec import NetworkSpec, WeightsError
 
 SPECS = [
     NetworkSpec(
@@ -73,6 +73,11 @@ def test_shared_scenes_give_what_repeated_scenes_give(spec):
         repeated = model(faces, contexts[index])
     for one, other in zip(shared, repeated, strict=True):
         assert one is other is None or torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_clip_too_short_to_be_halved_three_times_is_refused():
+    with pytest.raises(WeightsError, match="clip_length is 7, .* at least 8"):
+        CaerNet(NetworkSpec(architecture="caer_net", clip_length=7))
 
 
 def test_the_paper_sizes_leave_the_paper_feature_maps():
