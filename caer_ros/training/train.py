@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import io
 import json
+import pickle
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +25,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from torch import nn
@@ -55,6 +58,11 @@ class KeepBest(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, CaerModule)
         logits, targets = (torch.cat(part).numpy() for part in zip(*module.validated, strict=True))
+        if not np.isfinite(logits).all():
+            raise CaerError(
+                f"epoch {trainer.current_epoch + 1} ended in answers that are not finite: lower "
+                f"learning_rate, now {module.settings.learning_rate}"
+            )
         logits, labels = logits + self.adjustment, targets.argmax(axis=1)
         temperature = fit_temperature(logits, labels)
         metrics = measure(labels, softmax(logits / temperature, axis=1))
@@ -85,6 +93,29 @@ class KeepBest(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Write what a run goes on from beside the last one, and replace that in one step.
+
+    Lightning's own writes to the system's temporary folder and moves the file. From another disk
+    that is a copy over the last good one, which a kill or a full disk would leave cut short.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_whole(Path(path), content.getvalue())
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
+        try:
+            return super().load_checkpoint(path, *args, **options)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise CaerError(
+                f"{path} is not whole, delete it to start the run anew: {error}"
+            ) from error
 
 
 def logit_adjustment(labels: list[int], settings: TrainSettings) -> np.ndarray:
@@ -133,9 +164,10 @@ def train(
     """Train into folder `output`, or go on with the run that lies there.
 
     Raises:
-        WeightsError: where a checkpoint to start from does not fit, or none can be written.
+        WeightsError: where a checkpoint to start from does not fit.
         DataError: where an example cannot be read or lacks the scene the network needs.
-        CaerError: where `output` holds a run with other settings, or its disk is full.
+        CaerError: where `output` holds a run with other settings or a broken checkpoint, its disk
+            is full, or the training diverges.
     """
     _claim(output, settings, provenance.get("data", ""), init)
     provenance = {**provenance, "seed": str(settings.seed)}
@@ -166,6 +198,7 @@ def train(
         max_epochs=settings.epochs,
         logger=CSVLogger(output, "logs"),
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         sync_batchnorm=several and on_gpu,  # torch has it for GPUs only
@@ -179,7 +212,7 @@ def train(
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )
-    except OSError as error:
+    except (OSError, WeightsError) as error:
         raise CaerError(
             f"training into {output} stopped, the last epoch stays: {error}"
         ) from error
@@ -207,7 +240,7 @@ def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Ex
     """Read the training and validation examples of all sources; also say in a line what they are.
 
     Raises:
-        DataError: where a source cannot be read, or a group is in both splits.
+        DataError: where a source cannot be read, or a film or video is in both splits.
     """
     parts: dict[str, list[Example]] = {"train": [], "validation": []}
     said = []
@@ -219,8 +252,9 @@ def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Ex
             examples.extend(data.examples)
             counts.append(f"{len(data.examples)} {split}")
         said.append(f"{source.partition(':')[0]} ({', '.join(counts)})")
-    shared = {e.group for e in parts["train"]} & {e.group for e in parts["validation"]}
-    if shared:
+    # a file that names no film is its own group, and another source may have one of that name
+    train, validation = ({e.group for e in p if e.group != e.name} for p in parts.values())
+    if shared := train & validation:
         raise DataError(f"{min(shared)} is in both the training and the validation split")
     return parts["train"], parts["validation"], "; ".join(said)
 

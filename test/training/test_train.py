@@ -1,13 +1,16 @@
+import csv
 import dataclasses
 import os
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,7 +23,7 @@ from caer_ros.network.spec import NetworkSpec, WeightsError
 from caer_ros.settings import SettingError
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.training.settings import NetworkSettings, TrainSettings, read_settings
-from caer_ros.training.train import fit_temperature, start_from, train
+from caer_ros.training.train import fit_temperature, read_splits, start_from, train
 from caer_ros.types import CaerError, Emotion, Face
 
 RECIPES = Path(__file__).parents[2] / "config" / "train"
@@ -100,6 +103,9 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(config, ferp
         assert torch.equal(kept.state_dict()[name], tensor), name
 
 
+SMALL_FACE = NetworkSettings(streams="face", face_size=24)
+
+
 @pytest.fixture
 def full_disk():
     """Call it, and no file of this process grows beyond 4 MB: a third of a run's state."""
@@ -111,8 +117,7 @@ def full_disk():
 
 
 def test_a_run_that_lost_its_data_or_its_disk_leaves_what_it_can_go_on_from(tmp_path, full_disk):
-    network = NetworkSettings(streams="face", face_size=24)
-    settings = TrainSettings(epochs=3, batch_size=8, workers=0, network=network)
+    settings = TrainSettings(epochs=3, batch_size=8, workers=0, network=SMALL_FACE)
     examples = scene_examples(8, 1)
     loads = iter(range(8 + 8 + 3))  # an epoch, its validation, and a little of the next
 
@@ -132,6 +137,54 @@ def test_a_run_that_lost_its_data_or_its_disk_leaves_what_it_can_go_on_from(tmp_
     assert load_checkpoint(tmp_path / "weights.safetensors")
 
 
+def test_a_checkpoint_is_made_on_the_disk_it_stays_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    settings = TrainSettings(epochs=1, batch_size=4, workers=0, network=SMALL_FACE)
+    train(settings, scene_examples(4, 1), scene_examples(4, 1), tmp_path, [], {})
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"last.ckpt", "logs", "run.json", "weights.safetensors"}
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.9])
+def test_a_truncated_checkpoint_of_a_run_is_refused_by_name(kept, tmp_path):
+    settings = TrainSettings(epochs=1, batch_size=4, workers=0, network=SMALL_FACE)
+    examples = scene_examples(4, 1)
+    train(settings, examples, examples, tmp_path, [], {})
+    last = tmp_path / "last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    with pytest.raises(CaerError, match=r"last\.ckpt is not whole, delete it"):
+        train(settings, examples, examples, tmp_path, [], {})
+
+
+def test_a_training_that_diverges_ends_with_what_to_change(tmp_path):
+    settings = TrainSettings(
+        epochs=2, batch_size=4, workers=0, learning_rate=1e30, network=SMALL_FACE
+    )
+    with pytest.raises(CaerError, match=r"epoch 1 ended .* not finite: lower learning_rate"):
+        train(settings, scene_examples(8, 1), scene_examples(4, 1), tmp_path, [], {})
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(monkeypatch, tmp_path):
+    settings = TrainSettings(
+        epochs=1, batch_size=4, workers=0, precision="bf16-mixed", network=SMALL_FACE
+    )
+    types = set()
+    real = CaerNet.encode_face
+
+    def watched(self, faces):
+        vectors = real(self, faces)
+        types.add(vectors.dtype)
+        return vectors
+
+    monkeypatch.setattr(CaerNet, "encode_face", watched)
+    train(settings, scene_examples(4, 1), scene_examples(4, 1), tmp_path, [], {})
+    assert types == {torch.bfloat16}
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert {t.dtype for t in state.values() if t.is_floating_point()} == {torch.float32}
+
+
 def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path):
     assert caer(command(config, ferplus, tmp_path / "run")) == 0
     model = load_checkpoint(tmp_path / "run" / "weights.safetensors")
@@ -142,6 +195,12 @@ def test_training_learns_and_the_file_says_what_it_is(config, ferplus, tmp_path)
     assert spec.provenance["seed"] == "0"
     # seven classes: chance is 0.14
     assert float(spec.provenance["validation_accuracy"]) > 0.25
+    with (tmp_path / "run" / "logs" / "version_0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
+    judged = [float(row["validation/accuracy"]) for row in rows if row["validation/accuracy"]]
+    assert len(losses) == len(judged) == 4
+    assert f"{max(judged):.4f}" == spec.provenance["validation_accuracy"]
 
 
 def test_the_commands_seed_stands_in_for_the_configs(config, ferplus, tmp_path, capsys):
@@ -172,8 +231,7 @@ def test_two_processes_train_one_network(config, ferplus, tmp_path):
 
 
 def test_dropout_is_the_recipes(monkeypatch, tmp_path):
-    network = NetworkSettings(streams="face", face_size=24)
-    settings = TrainSettings(epochs=1, batch_size=8, workers=0, dropout=0.1, network=network)
+    settings = TrainSettings(epochs=1, batch_size=8, workers=0, dropout=0.1, network=SMALL_FACE)
     shares = []
     real = torch.nn.functional.dropout
 
@@ -201,9 +259,43 @@ def test_an_unknown_setting_is_refused_by_name(tmp_path):
         read_settings(path)
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=str)
-def test_every_shipped_recipe_is_read(path):
-    assert read_settings(path).network.spec()
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_trains(path, tmp_path):
+    settings = read_settings(path)
+    first = min(settings.first_epochs, 1)
+    settings = dataclasses.replace(
+        settings, epochs=first + 1, first_epochs=first, batch_size=2, workers=0, accelerator="cpu"
+    )
+    examples = scene_examples(2, settings.network.clip_length)
+    train(settings, examples, examples, tmp_path, [], {})
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert state["global_step"] == settings.epochs
+    trained = load_checkpoint(tmp_path / "weights.safetensors").spec
+    assert trained.streams == settings.network.streams
+    assert trained.trained
+
+
+def test_files_of_one_name_in_two_sources_are_no_film_in_both_splits(tmp_path):
+    def folder(name, *files):
+        for file in files:
+            path = tmp_path / name / "Happy" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+        return f"folder:{tmp_path / name}"
+
+    numbered = [
+        folder(name, *(f"{i:04}.png" for i in range(first, first + 10)))
+        for name, first in (("a", 0), ("b", 3))
+    ]
+    train, validation, _ = read_splits(numbered, faces=True)
+    assert {e.name for e in train} & {e.name for e in validation}
+    assert (len(train), len(validation)) == (16, 4)
+    films = [
+        folder(name, *(f"Film{i}_000000001_00000001.png" for i in range(first, first + 10)))
+        for name, first in (("c", 0), ("d", 1))
+    ]
+    with pytest.raises(DataError, match="Film1 is in both the training and the validation"):
+        read_splits(films, faces=True)
 
 
 def scene_examples(count, frames):
@@ -278,8 +370,7 @@ def test_the_fitted_temperature_undoes_a_scaling_of_the_logits():
 
 
 def test_the_adjustment_lifts_rare_classes_and_is_part_of_the_weights(tmp_path):
-    network = NetworkSettings(streams="face", face_size=24)
-    plain = TrainSettings(epochs=1, batch_size=8, workers=0, network=network)
+    plain = TrainSettings(epochs=1, batch_size=8, workers=0, network=SMALL_FACE)
     examples = scene_examples(10, 1)  # classes 0, 1 and 2 twice, the others once
     biases = []
     for settings in (plain, dataclasses.replace(plain, logit_adjustment=0.5)):
