@@ -53,8 +53,8 @@ def test_the_node_waits_for_a_manager_and_goes_all_the_way_round_without_leaking
         assert graph.state() == "unconfigured"
         counts.append(threads(process))
 
-    # the first round fills the pools that OpenVINO keeps
-    assert counts[2] <= counts[1]
+    # the first round fills the pools that OpenVINO keeps; who has just ended is listed for a while
+    graph.spin(lambda: threads(process) <= counts[1], f"no thread is left after {counts}")
     assert process.stop() == 0
 
 

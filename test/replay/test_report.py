@@ -91,7 +91,7 @@ def chromium():
 
     def run(*arguments):
         command = [found, "--headless", "--no-sandbox", "--disable-gpu", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+        return subprocess.run(command, capture_output=True, text=True, check=True)
 
     return run
 
