@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -46,10 +45,12 @@ def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dic
         ReplayError: where `ray`, the address of a cluster, is given and cannot be used.
     """
     found: dict[int, dict[str, Any]] = {}
-    answers = _on_ray(jobs, ray) if ray else _on_processes(jobs, processes)
-    bar = tqdm(answers, "bags", len(jobs), unit=" bags")
-    for index, summary in bar:
-        found[index] = summary
+    answers = _on_ray(jobs, ray) if ray else _on_processes(dict(enumerate(jobs)), processes)
+    try:
+        for index, summary in tqdm(answers, "bags", len(jobs), unit=" bags"):
+            found[index] = summary
+    except KeyboardInterrupt:
+        pass
     stopped = "stopped before it was begun"
     return [
         found.get(index, {"bag": str(job.bag), "error": stopped}) for index, job in enumerate(jobs)
@@ -66,29 +67,34 @@ def _attempt(job: Job) -> dict[str, Any]:
         return {"bag": str(job.bag), "error": f"{type(error).__name__}: {error}"}
 
 
-def _on_processes(jobs: Sequence[Job], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _on_processes(jobs: Mapping[int, Job], processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
     # a fresh interpreter each: forked threads of OpenVINO and OpenCV hang
     context = get_context("spawn")
     turn = context.Value("i", 0)
     processes = min(processes, len(jobs))
+    lost = []
     with ProcessPoolExecutor(processes, context, _settle, (turn, processes)) as pool:
-        futures = {pool.submit(_attempt, job): index for index, job in enumerate(jobs)}
+        futures = {pool.submit(_attempt, job): index for index, job in jobs.items()}
         try:
             for future in as_completed(futures):
-                yield futures[future], _answer(future, jobs[futures[future]])
+                if future.exception() is None:
+                    yield futures[future], future.result()
+                else:
+                    lost.append(futures[future])
         except KeyboardInterrupt:
             # the workers were interrupted too and finish what they have begun
             pool.shutdown(cancel_futures=True)
             for future, index in futures.items():
-                if not future.cancelled():
-                    yield index, _answer(future, jobs[index])
-
-
-def _answer(future: Future[dict[str, Any]], job: Job) -> dict[str, Any]:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return {"bag": str(job.bag), "error": f"{job.bag}: its process died; out of memory?"}
+                if not future.cancelled() and future.exception() is None:
+                    yield index, future.result()
+            raise
+    # a process that dies takes the jobs of all others with it, so each gets one of its own
+    for index in lost:
+        bag = jobs[index].bag
+        if len(jobs) == 1:
+            yield index, {"bag": str(bag), "error": f"{bag}: its process died; out of memory?"}
+        else:
+            yield from _on_processes({index: jobs[index]}, 1)
 
 
 def _settle(turn: Any, processes: int) -> None:

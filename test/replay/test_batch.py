@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -66,6 +67,23 @@ def test_processes_give_what_one_gives_and_a_broken_bag_stops_nobody(jobs, tmp_p
     assert replay_all(jobs, 1, None)[0] == first
     assert jobs[0].out.stat().st_ino == before
     assert json.loads((jobs[2].out / "summary.json").read_text())["complete"]
+
+
+def test_a_bag_whose_process_dies_stops_nobody(jobs, tmp_path, monkeypatch):
+    (tmp_path / "deadly.py").write_text(
+        "import os\n"
+        "from caer_ros.replay.job import Job\n"
+        "class Deadly(Job):\n"
+        "    def done(self):\n"
+        "        os._exit(9)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    deadly = importlib.import_module("deadly").Deadly(tmp_path / "deadly", tmp_path / "out" / "d")
+
+    dead, first, last = replay_all([deadly, jobs[0], jobs[2]], 2, None)
+
+    assert "deadly: its process died" in dead["error"]
+    assert first["complete"] and last["complete"]
 
 
 def test_the_installed_command_starts_its_processes(record, numbered, environment, tmp_path):
