@@ -69,6 +69,8 @@ class Job:
         values = asdict(self) | {"bag": self.bag.name, "out": "", "version": _version()}
         digest = hashlib.sha256(json.dumps(values).encode())
         digest.update(resolve_weights(self.settings.engine.weights).read_bytes())
+        if self.settings.detector.model:
+            digest.update(Path(self.settings.detector.model).expanduser().read_bytes())
         files = sorted(self.bag.iterdir()) if self.bag.is_dir() else [self.bag]
         for file in filter(Path.is_file, files):
             with file.open("rb") as content:

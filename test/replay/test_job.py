@@ -198,6 +198,16 @@ def test_what_is_done_is_known_until_something_changes(record, tmp_path, numbere
     assert job.done() is None
 
 
+def test_another_detector_under_the_same_name_is_a_change(record, tmp_path):
+    model = tmp_path / "detector.onnx"
+    settings = NodeSettings(detector=DetectorSettings(model=str(model)))
+    job = Job(record(), tmp_path / "out", settings)
+    model.write_bytes(b"first")
+    key = job.key()
+    model.write_bytes(b"second")
+    assert job.key() != key
+
+
 class Clock:
     """Stands for the machine's clock: it goes on when somebody sleeps or works."""
 
