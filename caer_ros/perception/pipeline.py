@@ -157,7 +157,7 @@ class EmotionPipeline:
 
         Raises:
             CaerError: where the detector or the engine failed. These frames then have no result;
-                the next ones are read as if these had been dropped.
+                the next ones are read as usual.
         """
         looks = [self._look(frame) for frame in frames]
         self._read([look for look in looks if not look.repeated])

@@ -3,7 +3,7 @@
 BAG is a rosbag2 folder, an .mcap, .db3 or ROS 1 .bag file, or a folder of bags: each of those gets
 a folder of results, what is done already is passed over, and bags.json sums them up.
 
-exit status: 0 all expectations held; 1 one failed; 2 a bag could not be run
+exit status: 0 all expectations held; 1 one failed; 2 a bag could not be run; 130 stopped by Ctrl-C
 """
 
 from __future__ import annotations
