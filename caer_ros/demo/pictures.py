@@ -33,16 +33,16 @@ def write_video(bag: Path, topic: str, timeline: Timeline, path: Path) -> None:
     Of the codecs in OpenCV's wheels MPEG-4 Part 2 alone keeps up; desktop players have it.
     """
     with Bag(bag) as recording:
-        images = [(image.stamp, image.to_bgr()) for image in recording.images([topic])]
-    rate = (len(images) - 1) * SECOND / (images[-1][0] - images[0][0])
-    height, width = images[0][1].shape[:2]
-    video = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height)
-    )
-    if not video.isOpened():
-        raise CaerError(f"OpenCV cannot write {path}: is the folder writable?")
-    for stamp, image in images:
-        video.write(draw_readings(image, timeline.get(stamp, ())))
+        stamps = [image.stamp for image in recording.images([topic])]
+        rate = (len(stamps) - 1) * SECOND / (stamps[-1] - stamps[0])
+        height, width = next(recording.images([topic])).to_bgr().shape[:2]
+        video = cv2.VideoWriter(
+            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height)
+        )
+        if not video.isOpened():
+            raise CaerError(f"OpenCV cannot write {path}: is the folder writable?")
+        for image in recording.images([topic]):
+            video.write(draw_readings(image.to_bgr(), timeline.get(image.stamp, ())))
     video.release()
 
 
