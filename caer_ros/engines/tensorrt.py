@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,16 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from caer_ros.engines.base import (
-    Engine,
-    EngineError,
-    OutOfMemoryError,
-    Prediction,
-    count_persons,
-)
+from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
 from caer_ros.engines.cache import cache_folder, cache_name
 from caer_ros.engines.settings import EngineSettings
-from caer_ros.engines.torch import DTYPES, fold_normalisation
+from caer_ros.engines.torch import DTYPES, device_error, fold_normalisation
 from caer_ros.network.checkpoint import load_checkpoint
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import NetworkSpec
@@ -101,7 +96,8 @@ class TensorRtEngine(Engine):
             host[slices[0]].reshape(faces.shape)[:] = faces
         if contexts is not None and context_index is not None:
             scenes = host[slices[-1]].reshape(persons, *contexts.shape[1:])
-            np.take(contexts, context_index, axis=0, out=scenes)
+            # in its default mode NumPy would copy into a buffer of its own first
+            np.take(contexts, context_index, axis=0, out=scenes, mode="clip")
         try:
             self._on_device[:end].copy_(self._crops[:end], non_blocking=True)
             columns = self._run(
@@ -118,10 +114,7 @@ class TensorRtEngine(Engine):
                 )
             results = self._results[:persons].copy_(columns).numpy().copy()
         except RuntimeError as error:
-            if "out of memory" in str(error).lower():
-                torch.cuda.empty_cache()
-                raise OutOfMemoryError(f"{self.device} is out of memory ({error})") from error
-            raise EngineError(f"TensorRT failed on {persons} persons: {error}") from error
+            raise device_error(error, self.device) from error
         classes = len(Emotion)
         attention = results[:, classes + 2 :]
         edge = math.isqrt(attention.shape[1])
@@ -168,8 +161,10 @@ def export_batch(model: CaerNet, precision: str, device: torch.device) -> Export
     fold_normalisation(model)
     dtype = DTYPES[precision]
     batch = Dim("persons", min=1, max=MAX_BATCH)
+    # Torch-TensorRT tunes for the batch of the example and passes over its own `opt_shape`
     examples = tuple(
-        torch.zeros(2, *shape, dtype=dtype, device=device) for shape in input_shapes(model.spec)
+        torch.zeros(USUAL_BATCH, *shape, dtype=dtype, device=device)
+        for shape in input_shapes(model.spec)
     )
     return torch.export.export(
         _Columns(model).to(device, dtype).eval(),
@@ -199,19 +194,21 @@ def build_engine(model: CaerNet, precision: str, path: Path) -> None:
         ],
         "disable_tf32": precision == "f32",
         "min_block_size": 1,
-        # its default lies under /tmp, where anybody may have put one
-        "timing_cache_path": str(path.with_name("timing_cache.bin")),
     }
     compile_program = torch_tensorrt.dynamo.compile
     # The module itself is cast, and its types are to be kept. That is the only behaviour from 2.13
     # on, where the option is gone; before, the option has to be set.
     if "use_explicit_typing" in inspect.signature(compile_program).parameters:
         options["use_explicit_typing"] = True
-    compiled = compile_program(export_batch(model, precision, DEVICE), **options)
-    whole = path.with_suffix(".building")
-    # the graph as compiled has its dynamic shapes; tracing it again would lose them
-    torch_tensorrt.save(compiled, str(whole), output_format="exported_program", retrace=False)
-    whole.replace(path)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=path.parent) as folder:
+        # its default lies under /tmp, where anybody may have put one; one that was kept would be
+        # of another TensorRT after an update, which then fails at the end of the build
+        options["timing_cache_path"] = f"{folder}/timing_cache.bin"
+        compiled = compile_program(export_batch(model, precision, DEVICE), **options)
+        whole = Path(folder, path.name)
+        # the graph as compiled has its dynamic shapes; tracing it again would lose them
+        torch_tensorrt.save(compiled, str(whole), output_format="exported_program", retrace=False)
+        whole.replace(path)
 
 
 def engine_path(weights: Path, precision: str, cache_dir: str) -> Path:
@@ -221,7 +218,7 @@ def engine_path(weights: Path, precision: str, cache_dir: str) -> Path:
 
     name = cache_name(
         weights,
-        ".ep",
+        ".pt2",
         gpu=torch.cuda.get_device_name(),
         compute_capability=torch.cuda.get_device_capability(),
         torch=torch.__version__,

@@ -45,6 +45,8 @@ class TorchEngine(Engine):
         # for which torch's own threads then wait spinning
         cores = len(os.sched_getaffinity(0))
         torch.set_num_threads(settings.threads or max(1, min(4, cores - 1)))
+        # f32 is to be f32 on a GPU too, whose convolutions round to TF32's 10 bits by default
+        torch.backends.cudnn.allow_tf32 = False
         model = load_checkpoint(weights)
         self.spec = model.spec
         fold_normalisation(model)
@@ -65,11 +67,8 @@ class TorchEngine(Engine):
             scores, weights, attention = self._model(
                 self._tensor(faces), self._tensor(contexts), self._tensor(context_index)
             )
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise OutOfMemoryError(f"{self.device} is out of memory ({error})") from error
         except RuntimeError as error:
-            raise EngineError(f"torch failed on {self.device}: {error}") from error
+            raise device_error(error, self.device) from error
         return Prediction(
             _array(scores),
             _array(weights[:, 0]),
@@ -98,6 +97,19 @@ def fold_normalisation(model: nn.Module) -> None:
             ):
                 module[index] = fuse_conv_bn_eval(before, after)
                 module[index + 1] = nn.Identity()
+
+
+def device_error(error: RuntimeError, device: str) -> EngineError:
+    """Return what torch or TensorRT raised as an error of ours; frees what torch keeps unused.
+
+    Memory runs out in several ways: torch's allocator, the CUDA runtime and TensorRT say so; of
+    cuBLAS and cuDNN it is the status that an allocation failed.
+    """
+    signs = ("out of memory", "outofmemory", "alloc_failed", "allocation_failed")
+    if not any(sign in str(error).lower() for sign in signs):
+        return EngineError(f"inference failed on {device}: {error}")
+    torch.cuda.empty_cache()
+    return OutOfMemoryError(f"{device} is out of memory ({error})")
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -31,12 +31,12 @@ def test_a_name_changes_with_the_weights_and_with_each_condition(tmp_path):
     weights = tmp_path / "net.safetensors"
     weights.write_bytes(b"one")
     names = [
-        cache_name(weights, ".ep", gpu="Orin", precision="f16"),
-        cache_name(weights, ".ep", gpu="Orin", precision="f32"),
-        cache_name(weights, ".ep", gpu="H200", precision="f16"),
+        cache_name(weights, ".pt2", gpu="Orin", precision="f16"),
+        cache_name(weights, ".pt2", gpu="Orin", precision="f32"),
+        cache_name(weights, ".pt2", gpu="H200", precision="f16"),
     ]
-    assert cache_name(weights, ".ep", precision="f16", gpu="Orin") == names[0]
+    assert cache_name(weights, ".pt2", precision="f16", gpu="Orin") == names[0]
     weights.write_bytes(b"two")
-    names.append(cache_name(weights, ".ep", gpu="Orin", precision="f16"))
+    names.append(cache_name(weights, ".pt2", gpu="Orin", precision="f16"))
     assert len(set(names)) == 4
-    assert all(name.startswith("net-") and name.endswith(".ep") for name in names)
+    assert all(name.startswith("net-") and name.endswith(".pt2") for name in names)

@@ -72,6 +72,8 @@ CHOICES = [
     pytest.param("openvino", "f32", 1e-4),
     pytest.param("openvino", "bf16", 2e-2),
     pytest.param("torch", "f32", 1e-4),
+    pytest.param("torch", "f32", 1e-4, marks=pytest.mark.gpu, id="torch on a GPU"),
+    pytest.param("torch", "f16", 2e-2, marks=pytest.mark.gpu),
     pytest.param("tensorrt", "f32", 1e-4, marks=pytest.mark.gpu),
     pytest.param("tensorrt", "f16", 2e-2, marks=pytest.mark.gpu),
 ]
@@ -91,6 +93,7 @@ def test_probabilities_and_labels_are_those_of_eager_torch(
     tolerance: float,
     material: Path,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     weights = resolve_weights(network)
     settings = EngineSettings(
@@ -102,6 +105,8 @@ def test_probabilities_and_labels_are_those_of_eager_torch(
         if precision == "bf16":
             pytest.skip(str(error))
         raise
+    if request.node.get_closest_marker("gpu"):
+        assert fast.device != "CPU"
     torch.set_num_threads(1)
     eager = load_checkpoint(weights)
     batch = real_crops(material, eager.spec, persons)

@@ -32,6 +32,13 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(select, "has_nvidia_gpu", lambda: False)
 
 
+@pytest.mark.gpu
+@pytest.mark.timeout(900)
+def test_on_a_gpu_auto_is_tensorrt_and_silent(settings, caplog):
+    assert load_engine(settings()).name == "tensorrt"
+    assert not [r for r in caplog.records if r.name == "caer_ros.engines.fallback"]
+
+
 def test_with_a_gpu_tensorrt_comes_first(gpu):
     assert engine_order("auto") == ["tensorrt", "torch", "openvino"]
 

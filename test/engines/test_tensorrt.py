@@ -3,6 +3,7 @@ marked `gpu`, the same for real."""
 
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from caer_ros.network.checkpoint import load_checkpoint
 
 from .conftest import SPECS, largest_difference
 
-VERSIONS = ("2.8.0", "2.9.0", "2.10.0", "2.12.1", "2.13.0", "2.14.0", "rtx")
+VERSIONS = ("2.8.0", "2.9.0", "2.10.0", "2.11.0", "2.12.1", "2.13.0", "2.14.0", "rtx")
 
 
 class Compiled(torch.nn.Module):
@@ -25,8 +26,20 @@ class Compiled(torch.nn.Module):
 
     def __init__(self, program, options):
         super().__init__()
+        # every version takes the batches from the program, none from `arg_inputs`
+        (limits,) = program.range_constraints.values()
+        batches = {
+            (int(limits.lower), node.meta["val"].shape[0].node.hint, int(limits.upper))
+            for node in program.graph.nodes
+            if node.name in program.graph_signature.user_inputs
+        }
+        assert not options["kwargs"], "no version knows these: each would silently ignore them"
+        Path(options["timing_cache_path"]).write_bytes(b"timings")
         self.program = program
-        self.options = options
+        self.options = {**options, "batches": batches}
+
+
+# The signatures of the versions, without options that are not used and as they are by default.
 
 
 def compile_2_8(
@@ -45,8 +58,7 @@ def compile_2_8(
 ):
     if use_explicit_typing and tuple(enabled_precisions) != (torch.float32,):
         raise AssertionError("use_explicit_typing was set to True, however found that ...")
-    options = {**locals(), "typed": use_explicit_typing}
-    return Compiled(exported_program, options)
+    return Compiled(exported_program, {**locals(), "typed": use_explicit_typing})
 
 
 def compile_2_10(
@@ -82,7 +94,6 @@ def compile_2_13(
     enable_autocast=False,
     **kwargs,
 ):
-    assert not kwargs, f"silently ignored: {kwargs}"
     return Compiled(exported_program, {**locals(), "typed": True})
 
 
@@ -96,9 +107,27 @@ def save_2_8(
     kwarg_inputs=None,
     retrace=False,
     pickle_protocol=2,
+    **kwargs,
 ):
     assert output_format == "exported_program"
+    if retrace and arg_inputs is None:
+        raise ValueError("retrace is True, however the inputs or arg_inputs are empty")
     torch.export.save(module.program, file_path)
+
+
+def save_2_10(
+    module,
+    file_path="",
+    *,
+    output_format="exported_program",
+    inputs=None,
+    arg_inputs=None,
+    kwarg_inputs=None,
+    retrace=True,
+    pickle_protocol=2,
+    **kwargs,
+):
+    save_2_8(module, file_path, output_format=output_format, retrace=retrace)
 
 
 def save_2_11(
@@ -116,10 +145,7 @@ def save_2_11(
     dynamic_shapes=None,
     **kwargs,
 ):
-    assert output_format == "exported_program"
-    if retrace and arg_inputs is None:
-        raise ValueError("retrace is True, however no inputs specs were provided")
-    torch.export.save(module.program, file_path)
+    save_2_8(module, file_path, output_format=output_format, retrace=retrace)
 
 
 @pytest.fixture
@@ -134,10 +160,13 @@ def library(monkeypatch):
         compile_program = (
             compile_2_8 if number < (2, 10) else compile_2_10 if number < (2, 13) else compile_2_13
         )
+        save_program = (
+            save_2_8 if number < (2, 10) else save_2_10 if number < (2, 11) else save_2_11
+        )
 
         def save(module, *arguments, **options):
             fake.compiled.append(module.options)
-            (save_2_8 if number < (2, 11) else save_2_11)(module, *arguments, **options)
+            save_program(module, *arguments, **options)
 
         fake.dynamo = types.SimpleNamespace(compile=compile_program)
         fake.Input = lambda **shapes: types.SimpleNamespace(**shapes)
@@ -180,6 +209,7 @@ def test_every_version_is_asked_to_keep_the_types_of_the_module(version, library
         4,
         16,
     ]
+    assert options["batches"] == {(1, 4, 16)}
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -226,13 +256,14 @@ def test_softmaxes_of_a_half_precision_export_are_float32(checkpoint):
     assert {node.meta["val"].dtype for node in convolutions} == {torch.float16}
 
 
-def test_an_engine_is_built_once_and_then_loaded(library, crops, load, caplog):
+def test_an_engine_is_built_once_and_then_loaded(library, crops, load, caplog, tmp_path):
     torch_tensorrt = library("2.9.0")
     batch = crops(SPECS["face"], persons=3)
     first = load("face").infer(*batch)
     second = load("face").infer(*batch)
     assert len(torch_tensorrt.compiled) == 1
     assert sum("caer build-engine" in record.message for record in caplog.records) == 1
+    assert [file.suffix for file in tmp_path.rglob("*") if file.is_file()] == [".pt2"]
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
 
 
@@ -247,7 +278,7 @@ def test_a_build_that_fails_leaves_no_engine_behind(library, load, tmp_path, mon
     monkeypatch.setattr(torch_tensorrt, "save", fill_disk)
     with pytest.raises(OSError, match="no space"):
         load("face")
-    assert not list(tmp_path.rglob("*.ep"))
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
 def test_the_name_of_an_engine_holds_all_that_it_depends_on(

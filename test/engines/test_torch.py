@@ -41,6 +41,12 @@ def test_threads_stay_below_the_cores(checkpoint):
     assert torch.get_num_threads() == max(1, min(4, len(os.sched_getaffinity(0)) - 1))
 
 
+def test_f32_is_not_rounded_to_tf32(load, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    load("face")
+    assert not torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has it")
 def test_a_precision_the_device_lacks_is_refused(load):
     with pytest.raises(EngineError, match=r"precision f16 is not one of torch's on CPU"):
@@ -51,6 +57,9 @@ def test_a_precision_the_device_lacks_is_refused(load):
     ("failure", "expected"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemoryError),
+        (RuntimeError("CUDA error: out of memory"), OutOfMemoryError),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), OutOfMemoryError),
+        (RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), OutOfMemoryError),
         (RuntimeError("device-side assert triggered"), EngineError),
     ],
 )
