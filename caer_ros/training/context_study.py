@@ -25,7 +25,7 @@ from caer_ros.engines.base import Engine
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.inflate import inflate
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.crops import CropSettings, shrink_scene
+from caer_ros.perception.crops import shrink_scene
 from caer_ros.training.cross_validate import VARIANTS, torch_engine
 from caer_ros.training.datasets import synthetic
 from caer_ros.training.evaluate import cut
@@ -120,7 +120,7 @@ def pictures(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the face and the context of a clip as the network takes them, a batch of one."""
     (example,) = examples_of([clip])
-    face, context = next(cut(example, spec, CropSettings(), hide_face=hide))
+    face, context = next(cut(example, spec, hide_face=hide))
     return None if face is None else face[None], None if context is None else context[None]
 
 

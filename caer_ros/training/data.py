@@ -37,7 +37,6 @@ class CropDataset(Dataset):
         self,
         examples: Sequence[Example],
         spec: NetworkSpec,
-        crops: CropSettings,
         augment: AugmentSettings,
         soft_votes: bool = True,
         hide_face: bool = True,
@@ -50,7 +49,6 @@ class CropDataset(Dataset):
             )
         self.examples = examples
         self.spec = spec
-        self.crops = crops
         self.augment = augment
         self.soft_votes = soft_votes
         self.hide_face = hide_face
@@ -72,7 +70,7 @@ class CropDataset(Dataset):
             "target": example.target if self.soft_votes else one_hot(example.label)
         }
         if self.spec.has_face:
-            margin = self.crops.face_margin if example.boxes else 0.0
+            margin = CropSettings().face_margin if example.boxes else 0.0
             faces = [
                 look.face(face_crop(frame, look.move(box), size, margin), rng)
                 for frame, box in zip(frames, boxes, strict=True)
@@ -177,11 +175,9 @@ class CaerData(LightningDataModule):
         self.settings = settings
         hide = settings.hide_face
         self.train = CropDataset(
-            train, spec, settings.crops, settings.augment, settings.soft_votes, hide_face=hide
+            train, spec, settings.augment, settings.soft_votes, hide_face=hide
         )
-        self.validation = CropDataset(
-            validation, spec, settings.crops, AugmentSettings(), hide_face=hide
-        )
+        self.validation = CropDataset(validation, spec, AugmentSettings(), hide_face=hide)
 
     def train_dataloader(self) -> DataLoader:
         labels = [int(example.label) for example in self.train.examples]

@@ -55,14 +55,13 @@ def judge(engine: Engine, examples: Iterable[Example]) -> Judgement:
         DataError: where an example cannot be read, or lacks the scene that the network needs.
     """
     examples = list(examples)
-    crops = CropSettings()
     probabilities = np.zeros((len(examples), len(Emotion)))
     weights = np.zeros((len(examples), 2))
     counts = np.zeros(len(examples))
     windows = (
         (index, *pictures)
         for index, example in enumerate(tqdm(examples, unit="example", leave=False, disable=None))
-        for pictures in cut(example, engine.spec, crops)
+        for pictures in cut(example, engine.spec)
     )
     while batch := list(itertools.islice(windows, BATCH)):
         owners, faces, contexts = (list(column) for column in zip(*batch, strict=True))
@@ -80,7 +79,7 @@ def judge(engine: Engine, examples: Iterable[Example]) -> Judgement:
 
 
 def cut(
-    example: Example, spec: NetworkSpec, crops: CropSettings, *, hide_face: bool = True
+    example: Example, spec: NetworkSpec, *, hide_face: bool = True
 ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
     """Yield face and context of each window, as an engine takes them but without a batch axis.
 
@@ -93,7 +92,7 @@ def cut(
         )
     frames = example.load()
     boxes = example.boxes or tuple(Face(0, 0, f.shape[1], f.shape[0]) for f in frames)
-    margin = crops.face_margin if example.boxes else 0.0
+    margin = CropSettings().face_margin if example.boxes else 0.0
     faces = contexts = None
     if spec.has_face:
         faces = np.stack(

@@ -8,7 +8,6 @@ from pathlib import Path
 import yaml
 
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.crops import CropSettings
 from caer_ros.settings import SettingError, build, flatten, setting
 from caer_ros.training.augment import AugmentSettings
 
@@ -98,7 +97,6 @@ class TrainSettings:
     workers: int = setting(2, "processes that read and augment", minimum=0, maximum=64)
     licence: str = setting("", "what the data's licence means for the weights; stored in them")
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    crops: CropSettings = field(default_factory=CropSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.crops import CropSettings
 from caer_ros.training.augment import AugmentSettings
 from caer_ros.training.data import BalancedSampler, CaerData, CropDataset, Draw, window
 from caer_ros.training.examples import DataError, Example, one_hot
@@ -70,7 +69,7 @@ def test_the_first_epochs_are_small():
 def test_a_face_crop_of_the_right_size_is_left_alone():
     crop = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     spec = NetworkSpec(streams="face", face_size=48)
-    item = CropDataset([example([crop])], spec, CropSettings(), AugmentSettings())[0]
+    item = CropDataset([example([crop])], spec, AugmentSettings())[0]
     assert np.array_equal(item["faces"], crop)
     assert set(item) == {"faces", "target"}
 
@@ -78,9 +77,7 @@ def test_a_face_crop_of_the_right_size_is_left_alone():
 def test_the_face_is_hidden_in_the_scene_and_only_there():
     frame = np.full((128, 171, 3), 200, np.uint8)
     box = Face(70, 50, 100, 80)
-    data = CropDataset(
-        [example([frame], (box,))], NetworkSpec(), CropSettings(), AugmentSettings()
-    )
+    data = CropDataset([example([frame], (box,))], NetworkSpec(), AugmentSettings())
     item = data[0]
     assert item["contexts"].shape == (112, 112, 3)
     assert (item["contexts"][50, 56] == 0).all()
@@ -103,7 +100,6 @@ def test_a_random_scene_crop_shows_different_parts():
     data = CropDataset(
         [example([frame], (Face(0, 0, 1, 1),))],
         NetworkSpec(streams="context"),
-        CropSettings(),
         AugmentSettings(random_context=True),
     )
     corners = {int(data[Draw(0, seed, 96)]["contexts"][20, 20, 0]) for seed in range(20)}
@@ -112,7 +108,7 @@ def test_a_random_scene_crop_shows_different_parts():
 
 def test_clips_of_a_video_network_are_windows_in_order():
     spec = NetworkSpec(architecture="caer_net", streams="face", face_size=24, clip_length=4)
-    data = CropDataset([example(counting_clip(9))], spec, CropSettings(), AugmentSettings())
+    data = CropDataset([example(counting_clip(9))], spec, AugmentSettings())
     faces = data[Draw(0, 5, 24)]["faces"]
     assert faces.shape == (4, 24, 24, 3)
     assert (np.diff(faces[:, 0, 0, 0].astype(int)) == 10).all()
@@ -134,15 +130,13 @@ def test_a_short_clip_repeats_its_last_frame():
 
 def test_a_context_stream_refuses_face_crops_by_name():
     with pytest.raises(DataError, match="clip is a face crop without a scene"):
-        CropDataset([example([])], NetworkSpec(), CropSettings(), AugmentSettings())
+        CropDataset([example([])], NetworkSpec(), AugmentSettings())
 
 
 @pytest.mark.parametrize("soft", [True, False])
 def test_votes_are_learned_soft_or_as_the_label(soft):
     votes = np.array([0, 0, 0.6, 0, 0.4, 0, 0], np.float32)
     spec = NetworkSpec(streams="face", face_size=24)
-    data = CropDataset(
-        [example(counting_clip(1), target=votes)], spec, CropSettings(), AugmentSettings(), soft
-    )
+    data = CropDataset([example(counting_clip(1), target=votes)], spec, AugmentSettings(), soft)
     expected = votes if soft else one_hot(Emotion.FEAR)
     assert np.array_equal(data[0]["target"], expected)

@@ -245,8 +245,15 @@ def test_dropout_is_the_recipes(monkeypatch, tmp_path):
     assert shares == [0.1]
 
 
-def test_a_folder_with_another_run_is_refused(config, ferplus, tmp_path, capsys):
+def test_a_finished_run_stays_as_it_is_and_another_is_refused(config, ferplus, tmp_path, capsys):
+    def state():
+        files = (path for path in (tmp_path / "run").iterdir() if path.is_file())
+        return {path.name: path.read_bytes() for path in files}
+
     assert caer(command(config, ferplus, tmp_path / "run")) == 0
+    before = state()
+    assert caer(command(config, ferplus, tmp_path / "run")) == 0
+    assert state() == before
     config.write_text(CONFIG.replace("ema: 0.8", "ema: 0.9"))
     assert caer(command(config, ferplus, tmp_path / "run")) == 2
     assert "holds a run with other settings" in capsys.readouterr().err
