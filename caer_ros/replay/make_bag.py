@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,8 +120,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    if args.rate is not None and not args.rate > 0:
-        raise BagError(f"--rate is {args.rate}, it must be above 0")
+    if args.rate is not None and not 0 < args.rate < math.inf:
+        raise BagError(f"--rate is {args.rate}, it must be above 0 and finite")
     count = make_bag(
         args.source,
         args.bag,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caer_ros.cli import main
 from caer_ros.replay.bag import Bag, BagError
 from caer_ros.replay.make_bag import START, make_bag
 from caer_ros.types import SECOND
@@ -97,6 +98,12 @@ def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(BagError, match="no image that can be read"):
         make_bag(tmp_path / "empty", tmp_path / "bag")
     assert not (tmp_path / "bag").exists()
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_a_rate_that_sets_no_pace_is_refused(rate, tmp_path, capsys):
+    assert main(["make-bag", str(tmp_path), str(tmp_path / "bag"), "--rate", rate]) == 2
+    assert "must be above 0 and finite" in capsys.readouterr().err
 
 
 def test_a_broken_image_is_named(tmp_path):
