@@ -14,7 +14,7 @@ class NodeSettings(PipelineSettings):
     """What `config/caer.yaml` holds."""
 
     image_topics: list[str] = setting(
-        ["image"], "Camera topics, one or several; relative names can be remapped"
+        ["image"], "camera topics, one or several; relative names can be remapped"
     )
     image_transport: str = setting(
         "raw",
@@ -23,7 +23,7 @@ class NodeSettings(PipelineSettings):
         choices=("raw", "compressed"),
     )
     diagnostics_period: float = setting(
-        1.0, "Seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
+        1.0, "seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
     )
 
     def __post_init__(self) -> None:
