@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -51,15 +52,25 @@ def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dic
             found[index] = summary
     except KeyboardInterrupt:
         pass
-    stopped = "stopped before it was begun"
-    return [
-        found.get(index, {"bag": str(job.bag), "error": stopped}) for index, job in enumerate(jobs)
-    ]
+    return [found.get(index) or _not_begun(job) for index, job in enumerate(jobs)]
+
+
+def _not_begun(job: Job) -> dict[str, Any]:
+    return {"bag": str(job.bag), "error": f"{job.bag}: stopped before it was begun"}
+
+
+_stopped = threading.Event()
+"""Set in a process whose job Ctrl-C has ended: the pool has queued further ones for it."""
 
 
 def _attempt(job: Job) -> dict[str, Any]:
+    if _stopped.is_set():
+        return _not_begun(job)
     try:
-        return job.done() or replay(job, show_progress=False)
+        summary = job.done() or replay(job, show_progress=False)
+        if not summary["complete"]:
+            _stopped.set()
+        return summary
     except CaerError as error:
         return {"bag": str(job.bag), "error": str(error)}
     # a bag that breaks the program must not stop the others

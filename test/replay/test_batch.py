@@ -86,6 +86,24 @@ def test_a_bag_whose_process_dies_stops_nobody(jobs, tmp_path, monkeypatch):
     assert first["complete"] and last["complete"]
 
 
+def test_after_ctrl_c_no_queued_bag_is_begun(jobs, tmp_path, monkeypatch):
+    (tmp_path / "interrupted.py").write_text(
+        "from caer_ros.replay.job import Job\n"
+        "class Interrupted(Job):\n"
+        "    def done(self):\n"
+        "        return {'complete': False}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    interrupted = importlib.import_module("interrupted").Interrupted(jobs[1].bag, jobs[1].out)
+
+    first, *others = replay_all([interrupted, jobs[0], jobs[2]], 1, None)
+
+    assert not first["complete"]
+    for job, summary in zip((jobs[0], jobs[2]), others, strict=True):
+        assert summary["error"] == f"{job.bag}: stopped before it was begun"
+        assert not job.out.exists()
+
+
 def test_the_installed_command_starts_its_processes(record, numbered, environment, tmp_path):
     for name in ("a", "b"):
         record({TOPIC: [numbered(i) for i in range(3)]}, name=f"bags/{name}")
