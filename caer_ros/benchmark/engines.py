@@ -45,7 +45,8 @@ def measure_engines(
     """Time one person through each network in each engine, in turn.
 
     Returns rows for the report, and the ratios to eager PyTorch in the same run, named such as
-    `caer_net_s/openvino_vs_torch` for f32 and `caer_net_s/openvino_bf16_vs_torch`.
+    `caer_net_s/openvino_vs_torch` for f32 and `caer_net_s/openvino_bf16_vs_torch`. Eager PyTorch
+    runs on the CPU, also where there is a GPU.
     """
     rows: list[dict[str, Any]] = []
     ratios: dict[str, float] = {}

@@ -189,8 +189,13 @@ def test_crops_of_the_wrong_size_are_an_engine_error(checkpoint, load):
         engine.infer(np.zeros((1, 64, 64, 3), np.uint8), None, None)
 
 
-@pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
-def test_torch_is_never_imported(name, tmp_path):
+@pytest.mark.parametrize("name", ["caer_net_s", "caer_net", "converted"])
+def test_torch_is_never_imported(name, checkpoint, tmp_path):
+    if name == "converted":
+        lone = tmp_path / "lone.safetensors"
+        lone.write_bytes(checkpoint("face", onnx=False).read_bytes())
+        find_onnx(lone, str(tmp_path))
+        name = str(lone)
     program = f"""
 import sys
 import numpy as np
