@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
+import cv2
 import openvino as ov
 
 from caer_ros.engines.base import Engine
@@ -28,7 +29,6 @@ from caer_ros.types import CaerError
 PACKAGES = (
     "openvino",
     "numpy",
-    "opencv-python-headless",
     "rosbags",
     "torch",
     "torch_tensorrt",
@@ -80,6 +80,8 @@ def _packages() -> Iterator[Finding]:
             yield Finding("packages", package, version(package))
         except PackageNotFoundError:
             yield Finding("packages", package, "not installed")
+    # of several distributions; apt's has no entry at all
+    yield Finding("packages", "OpenCV", cv2.__version__)
 
 
 def _ros() -> Iterator[Finding]:
@@ -87,9 +89,13 @@ def _ros() -> Iterator[Finding]:
     rmw = os.environ.get("RMW_IMPLEMENTATION", "the distribution's default")
     yield Finding("ROS", "middleware", rmw)
     for module in ("rclpy", "caer_ros.msg"):
-        found = find_spec(module) is not None
-        value = "importable" if found else "not importable; source ROS, build this package"
-        yield Finding("ROS", module, value, found, needed=True)
+        try:
+            import_module(module)
+        except ImportError as error:
+            value = f"not importable ({error}); source ROS, build this package"
+            yield Finding("ROS", module, value, ok=False, needed=True)
+        else:
+            yield Finding("ROS", module, "importable", needed=True)
 
 
 def _files() -> Iterator[Finding]:

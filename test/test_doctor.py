@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -48,8 +49,17 @@ def test_what_the_node_needs_and_is_missing_is_marked_and_fails(capsys, monkeypa
     assert "! face detector" in capsys.readouterr().out
 
 
+def test_a_ros_of_another_python_is_not_called_importable(capsys, monkeypatch, tmp_path):
+    (tmp_path / "rclpy.py").write_text("raise ImportError('built for Python 3.12')")
+    monkeypatch.delitem(sys.modules, "rclpy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    status, found = findings(capsys)
+    assert status == 1
+    assert found["rclpy"]["value"].startswith("not importable (built for Python 3.12)")
+
+
 def test_a_broken_engine_is_a_reason_of_the_choice(capsys, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "caer_ros.engines.openvino", None)
+    monkeypatch.setitem(sys.modules, "caer_ros.engines.openvino", None)
     _, found = findings(capsys)
     assert not found["openvino"]["ok"]
     assert found["auto chooses"]["value"] == (
