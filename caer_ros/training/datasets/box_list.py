@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 from caer_ros.training.datasets.classes import emotion_named
@@ -33,9 +34,12 @@ def list_files(path: Path) -> list[LabelledFile]:
         if len(cells) != 6:
             raise DataError(f"{where} has {len(cells)} values, expected path,label,x1,y1,x2,y2")
         try:
-            box = Face(*map(float, cells[2:]))
+            corners = [float(cell) for cell in cells[2:]]
         except ValueError:
-            raise DataError(f"{where}: box {','.join(cells[2:])} is not four numbers") from None
+            corners = [math.nan]
+        if not all(map(math.isfinite, corners)):
+            raise DataError(f"{where}: box {','.join(cells[2:])} is not four numbers")
+        box = Face(*corners)
         if not (box.width > 0 and box.height > 0):
             raise DataError(f"{where}: box {','.join(cells[2:])} lacks x2 > x1 and y2 > y1")
         picture = path.parent / cells[0]

@@ -64,6 +64,8 @@ def list_files(root: Path, layout: Layout, split: str) -> list[LabelledFile]:
 
 
 def _class_folders(root: Path, folder: Path, suffixes: frozenset[str]) -> Iterator[LabelledFile]:
+    if not folder.is_dir():
+        raise DataError(f"{folder} is a file, expected a folder with one of each class in it")
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] not in "._")
     if not classes:
         raise DataError(f"{folder} holds no class folders, such as Happy and Sad")

@@ -83,7 +83,7 @@ def _read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             images, votes = archive["images"], archive["votes"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not an npz file with images and votes: {error}") from error
     if images.dtype != np.uint8 or images.ndim != 3 or votes.shape != (len(images), len(VOTES)):
         raise DataError(
@@ -120,18 +120,18 @@ def _read_folders(root: Path, split: str) -> DataSet:
 
 def _read_votes(path: Path, usage: str) -> list[tuple[str, np.ndarray]]:
     """Return (picture name, votes) of the rows of one usage; FER+ blanks the names it dropped."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
-        missing = {"Usage", "Image name", *VOTES} - set(rows.fieldnames or ())
-        if missing:
-            raise DataError(f"{path} lacks the column {min(missing)!r}")
         try:
+            missing = {"Usage", "Image name", *VOTES} - set(rows.fieldnames or ())
+            if missing:
+                raise DataError(f"{path} lacks the column {min(missing)!r}")
             return [
-                (row["Image name"], np.array([row[vote] for vote in VOTES], np.float32))
+                (row["Image name"], np.array([float(row[vote]) for vote in VOTES], np.float32))
                 for row in rows
                 if row["Usage"] == usage and row["Image name"]
             ]
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # a row cut short has None
             raise DataError(
                 f"{path} line {rows.line_num}: votes must be numbers: {error}"
             ) from error

@@ -194,6 +194,12 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
         read(f"folder:{tmp_path}")
 
 
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "films.zip").touch()
+    with pytest.raises(DataError, match=r"films\.zip is a file, expected a folder"):
+        read(f"folder:{tmp_path / 'films.zip'}")
+
+
 @pytest.mark.parametrize("source", ["caer", "caer:", "videos:/tmp", "/tmp", "synthetic:many"])
 def test_a_source_that_is_none_is_refused(source: str) -> None:
     with pytest.raises(DataError, match=source):

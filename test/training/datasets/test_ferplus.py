@@ -120,8 +120,11 @@ def test_an_npz_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"images float64 \(2, 48, 48\)"):
         read(f"ferplus:{tmp_path / 'b.npz'}")
     (tmp_path / "c.npz").write_bytes(write_npz(tmp_path / "d.npz").read_bytes()[:200])
-    with pytest.raises(DataError, match=r"c\.npz"):
-        read(f"ferplus:{tmp_path / 'c.npz'}")
+    (tmp_path / "e.npz").touch()
+    np.save(tmp_path / "f.npy", np.zeros(3))
+    for name in ("c.npz", "e.npz", "f.npy"):
+        with pytest.raises(DataError, match=f"{name} is not an npz file"):
+            read(f"ferplus:{tmp_path / name}")
 
 
 def test_a_csv_without_the_votes_is_refused(tmp_path: Path) -> None:
@@ -129,6 +132,22 @@ def test_a_csv_without_the_votes_is_refused(tmp_path: Path) -> None:
     path = root / "fer2013new.csv"
     path.write_text(path.read_text().replace("disgust", "dislike"))
     with pytest.raises(DataError, match="lacks the column 'disgust'"):
+        read(f"ferplus:{root}", "train")
+
+
+@pytest.mark.parametrize("broken", ["1,9,many,0,0,0,0,0,0,0", "1,9,0"])
+def test_votes_that_are_no_numbers_are_named_by_their_line(broken: str, tmp_path: Path) -> None:
+    root = write_official(tmp_path)
+    path = root / "fer2013new.csv"
+    path.write_text(path.read_text().replace("1,9,0,0,0,0,0,0,0,0", broken, 1))
+    with pytest.raises(DataError, match="line 2: votes must be numbers"):
+        read(f"ferplus:{root}", "train")
+
+
+def test_a_csv_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    root = write_official(tmp_path)
+    (root / "fer2013new.csv").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(DataError, match=r"fer2013new\.csv line \d"):
         read(f"ferplus:{root}", "train")
 
 
