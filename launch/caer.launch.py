@@ -3,6 +3,8 @@
 ros2 launch caer_ros caer.launch.py image:=/camera/image_raw
 """
 
+import os
+
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
@@ -134,13 +136,11 @@ def start_node(context: LaunchContext) -> list[Action]:
 
 def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
-    profiles = [
-        SetEnvironmentVariable(
-            name,
-            PathJoinSubstitution([CONFIG, "fastdds.xml"]),
-            condition=IfCondition(LaunchConfiguration("large_images")),
-        )
-        # Fast DDS before 3.0 (Humble, Jazzy) reads the second
-        for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    ]
-    return LaunchDescription([*ARGUMENTS, *profiles, OpaqueFunction(function=start_node)])
+    # the Fast DDS of these reads a name that later ones warn of
+    old = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
+    profile = SetEnvironmentVariable(
+        "FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE",
+        PathJoinSubstitution([CONFIG, "fastdds.xml"]),
+        condition=IfCondition(LaunchConfiguration("large_images")),
+    )
+    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=start_node)])

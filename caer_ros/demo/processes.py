@@ -48,16 +48,17 @@ def enter_own_graph() -> None:
 @contextmanager
 def fast_dds_profile() -> Iterator[None]:
     """Give this process and those it starts meanwhile the package's Fast DDS profile."""
-    # Fast DDS before 3.0 (Humble, Jazzy) reads the second
-    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    before = {name: os.environ[name] for name in names if name in os.environ}
-    os.environ.update(dict.fromkeys(names, str(share_folder() / "config" / "fastdds.xml")))
+    # the Fast DDS of these reads a name that later ones warn of
+    old = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE"
+    before = os.environ.get(name)
+    os.environ[name] = str(share_folder() / "config" / "fastdds.xml")
     try:
         yield
     finally:
-        for name in names:
-            del os.environ[name]
-        os.environ.update(before)
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -76,7 +76,11 @@ def main(args: argparse.Namespace) -> int:
     print(f"Look at {args.out}/timeline.png, annotated.mp4, timeline.csv and demo_bag/.")
     if answered >= ENOUGH * frames:
         return 0
-    print(f"Emotions came for less than {ENOUGH:.0%} of the images.", file=sys.stderr)
+    print(
+        f"Emotions came for {answered} of {frames} images, less than {ENOUGH:.0%}: "
+        "is the machine too slow, or busy with something else?",
+        file=sys.stderr,
+    )
     return 1
 
 

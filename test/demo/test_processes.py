@@ -64,12 +64,20 @@ def test_one_that_ended_by_itself_keeps_its_status(log):
     assert process.returncode == 3
 
 
-def test_the_profile_is_set_under_both_names_and_what_was_before_comes_back(monkeypatch):
-    new, old = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
-    monkeypatch.setenv(new, "mine.xml")
-    monkeypatch.delenv(old, raising=False)
+@pytest.mark.parametrize(
+    ("distribution", "name", "other"),
+    [
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_the_profile_has_the_name_that_fast_dds_reads_and_what_was_before_comes_back(
+    distribution, name, other, monkeypatch
+):
+    monkeypatch.setenv("ROS_DISTRO", distribution)
+    monkeypatch.setenv(name, "mine.xml")
+    monkeypatch.delenv(other, raising=False)
     with fast_dds_profile():
-        assert os.environ[new] == os.environ[old]
-        assert "<profiles>" in Path(os.environ[new]).read_text()
-    assert os.environ[new] == "mine.xml"
-    assert old not in os.environ
+        assert "<profiles>" in Path(os.environ[name]).read_text()
+        assert other not in os.environ
+    assert os.environ[name] == "mine.xml"
