@@ -26,6 +26,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from torch import nn
@@ -167,9 +168,8 @@ def train(
         WeightsError: where a checkpoint to start from does not fit.
         DataError: where an example cannot be read or lacks the scene the network needs.
         CaerError: where `output` holds a run with other settings or a broken checkpoint, its disk
-            is full, or the training diverges.
+            is full, the accelerator is not there, or the training diverges.
     """
-    _claim(output, settings, provenance.get("data", ""), init)
     provenance = {**provenance, "seed": str(settings.seed)}
     torch.manual_seed(settings.seed)
     model = CaerNet(settings.network.spec())
@@ -190,25 +190,34 @@ def train(
     )
     several = settings.devices * settings.nodes > 1
     on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
-    trainer = Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        precision=settings.precision,  # type: ignore[arg-type]
-        max_epochs=settings.epochs,
-        logger=CSVLogger(output, "logs"),
-        callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        sync_batchnorm=several and on_gpu,  # torch has it for GPUs only
-        log_every_n_steps=1_000_000,  # figures are an epoch's
-    )
+    try:
+        trainer = Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            precision=settings.precision,  # type: ignore[arg-type]
+            max_epochs=settings.epochs,
+            logger=CSVLogger(output, "logs"),
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            sync_batchnorm=several and on_gpu,  # torch has it for GPUs only
+            log_every_n_steps=1_000_000,  # figures are an epoch's
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise CaerError(
+            f"{settings.devices} devices of accelerator {settings.accelerator!r} cannot be used "
+            f"here: {error}"
+        ) from error
+    data = CaerData(train_examples, validation_examples, model.spec, settings)
+    # not before all fits together: what could not even start leaves the folder to the next try
+    _claim(output, settings, provenance.get("data", ""), init)
     last = output / "last.ckpt"
     try:
         trainer.fit(
             CaerModule(model, settings),
-            CaerData(train_examples, validation_examples, model.spec, settings),
+            data,
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )

@@ -166,6 +166,14 @@ def test_a_training_that_diverges_ends_with_what_to_change(tmp_path):
     assert not (tmp_path / "weights.safetensors").exists()
 
 
+@pytest.mark.parametrize("accelerator", ["hpu", "abacus"])
+def test_an_accelerator_that_is_not_there_is_named(accelerator, tmp_path):
+    settings = TrainSettings(accelerator=accelerator, network=SMALL_FACE)
+    with pytest.raises(CaerError, match=f"1 devices of accelerator '{accelerator}' cannot be"):
+        train(settings, scene_examples(4, 1), scene_examples(4, 1), tmp_path, [], {})
+    assert not any(tmp_path.iterdir())
+
+
 def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(monkeypatch, tmp_path):
     settings = TrainSettings(
         epochs=1, batch_size=4, workers=0, precision="bf16-mixed", network=SMALL_FACE
