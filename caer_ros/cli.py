@@ -25,6 +25,12 @@ VERBS = {
     "replay": Verb("caer_ros.replay.run", "a bag becomes a bag of emotions, a timeline, a report"),
     "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their own layouts"),
     "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
+    "cross-validate": Verb(
+        "caer_ros.training.cross_validate", "a network on films that it was not trained on"
+    ),
+    "context-study": Verb(
+        "caer_ros.training.context_study", "whether networks read the scene, on drawn ones"
+    ),
     "inflate": Verb("caer_ros.network.inflate", "a CAER-Net-S becomes an initial video CAER-Net"),
     "export": Verb("caer_ros.network.export", "weights as ONNX, to run without torch"),
     "quantize": Verb("caer_ros.training.quantize", "weights in int8, with what that costs"),

@@ -1,6 +1,6 @@
 """Does CAER-Net use the surroundings, and does it look where the answer stands?
 
-    python -m caer_ros.training.context_study config/train/context_study.yaml --output runs/study
+    caer context-study config/train/context_study.yaml --output runs/study
 
 Trains on drawn scenes (`caer_ros.training.synthetic`), where the truth is known. First each stream
 by itself, the surroundings averaged; then, all from these two and for as many epochs, a plain
@@ -276,6 +276,13 @@ def draw(hidden: Engine, shown: Engine, scenes: Sequence[Scene], path: Path) -> 
     figure.savefig(path, dpi=70)
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="settings, config/train/context_study.yaml")
+    parser.add_argument("--scenes", type=int, default=2000, help="to train on")
+    parser.add_argument("--seed", type=int, help="of the training; default: the config's")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
+
+
 def main(args: argparse.Namespace) -> int:
     settings = read_settings(args.config, args.seed)
     findings = compare(settings, CASES, args.scenes, args.output)
@@ -289,14 +296,3 @@ def main(args: argparse.Namespace) -> int:
     scenes = [clip[0] for clip in clips_of("test", 6)]
     draw(torch_engine(full), torch_engine(face_shown), scenes, args.output / "attention.png")
     return 0
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="settings of the training")
-    parser.add_argument("--scenes", type=int, default=2000, help="to train on")
-    parser.add_argument("--seed", type=int, default=0, help="of the training")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
-    raise SystemExit(main(parser.parse_args()))

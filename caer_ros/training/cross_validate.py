@@ -1,6 +1,6 @@
 """Cross-validate a network by film: how well does it read films it has never seen?
 
-    python -m caer_ros.training.cross_validate config/train/films.yaml --variant full \\
+    caer cross-validate config/train/films.yaml --variant full \\
         --data folder:FILMS --init models/caer_net_s.safetensors --output runs/films_full
 
 Each fifth of the films is judged by a network that was trained on three other fifths; the last
@@ -23,7 +23,7 @@ import numpy as np
 from caer_ros.engines.base import Engine
 from caer_ros.engines.select import make_engine
 from caer_ros.engines.settings import EngineSettings
-from caer_ros.training.datasets import read
+from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.evaluate import Judgement, judge, report, table
 from caer_ros.training.examples import DataError, Example
 from caer_ros.training.settings import read_settings
@@ -79,11 +79,27 @@ def torch_engine(weights: Path) -> Engine:
     return make_engine("torch", weights, EngineSettings(engine="torch", precision="f32"))
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="settings, e.g. config/train/films.yaml")
+    parser.add_argument("--variant", choices=VARIANTS, required=True, help="network to train")
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--init",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="checkpoint to start from; may be repeated",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the folds and the training")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
+
+
 def main(args: argparse.Namespace) -> int:
     settings = read_settings(args.config, args.seed)
     network = dataclasses.replace(settings.network, **VARIANTS[args.variant])
     settings = dataclasses.replace(settings, network=network)
-    data = read(args.data)
+    data = read(args.data, faces=args.faces)
     print(data)
     folds = [in_memory(fold) for fold in folds_of(data.examples, seed=args.seed)]
     judgements: list[Judgement] = []
@@ -109,16 +125,3 @@ def main(args: argparse.Namespace) -> int:
     }
     (args.output / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", type=Path, help="settings of the training")
-    parser.add_argument("--variant", choices=VARIANTS, required=True, help="network to train")
-    parser.add_argument("--data", required=True, metavar="LAYOUT:PATH")
-    parser.add_argument("--init", type=Path, action="append", default=[], metavar="FILE")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the training")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
-    raise SystemExit(main(parser.parse_args()))

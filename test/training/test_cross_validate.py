@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 from pathlib import Path
 
 import cv2
@@ -10,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caer_ros.cli import main
 from caer_ros.network.spec import read_spec
-from caer_ros.training.cross_validate import FOLDS, folds_of, in_memory, main
+from caer_ros.training.cross_validate import FOLDS, folds_of, in_memory
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.training.synthetic import draw_scene
 from caer_ros.types import Emotion
@@ -77,8 +77,8 @@ def test_every_film_is_judged_once_by_a_network_that_has_not_seen_it(tmp_path: P
     config.write_text("{epochs: 1, batch_size: 4, workers: 0, network: {face_size: 32}}")
     output = tmp_path / "run"
     data = f"folder:{tmp_path / 'films'}"
-    arguments = {"config": config, "variant": "face", "data": data, "init": [], "seed": 0}
-    assert main(Namespace(**arguments, output=output)) == 0
+    arguments = ["--variant", "face", "--data", data, "--output", str(output)]
+    assert main(["cross-validate", str(config), *arguments]) == 0
     figures = json.loads((output / "figures.json").read_text())
     judged = figures["data"]["examples"]
     assert figures["examples"] == sum(map(sum, figures["confusion"])) == judged
