@@ -245,6 +245,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.json and args.json.suffix == ".png":
+        raise DataError(f"--json {args.json} is the picture's name; name it .json")
     own = own_splits(args.data)
     split = args.split or next((name for name in ("test", "validation") if name in own), "all")
     data = read(args.data, split, faces=args.faces)

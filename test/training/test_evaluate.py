@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from caer_ros import cli
 from caer_ros.engines.base import Engine, Prediction
 from caer_ros.network.spec import NetworkSpec
 from caer_ros.training import evaluate
@@ -148,6 +149,11 @@ def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
     evaluate.add_arguments(parser)
     return evaluate.main(parser.parse_args(arguments))
+
+
+def test_figures_are_not_written_under_the_name_of_the_picture(capsys) -> None:
+    assert cli.main(["evaluate", "--data", "folder:/nowhere", "--json", "figures.png"]) == 2
+    assert "figures.png is the picture's name; name it .json" in capsys.readouterr().err
 
 
 def test_the_command_judges_the_shipped_weights(

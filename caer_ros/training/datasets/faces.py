@@ -15,7 +15,7 @@ import numpy as np
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError
-from caer_ros.types import Face
+from caer_ros.types import CaerError, Face
 
 
 class FaceFinder:
@@ -33,6 +33,7 @@ class FaceFinder:
         """
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         cache = cache or home / "caer_ros" / "faces.sqlite"
+        self._path = cache
         self._detector: FaceDetector | None = None
         try:
             cache.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,7 @@ class FaceFinder:
 
         Raises:
             DataError: where nothing can be decoded.
+            CaerError: where the cache broke or its disk is full.
         """
         found = self._remember(path, repr(DetectorSettings()), self._detect)
         return [[Face(*values) for values in frame] for frame in found]
@@ -68,11 +70,16 @@ class FaceFinder:
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
         key = json.dumps([str(path.resolve()), stat.st_size, stat.st_mtime_ns, what])
-        row = self._cache.execute("SELECT found FROM files WHERE key = ?", (key,)).fetchone()
-        if row:
-            return json.loads(row[0])
-        found = find(read_frames(path))
-        self._cache.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (key, json.dumps(found)))
+        try:
+            row = self._cache.execute("SELECT found FROM files WHERE key = ?", (key,)).fetchone()
+            if row:
+                return json.loads(row[0])
+            found = find(read_frames(path))
+            row = (key, json.dumps(found))
+            self._cache.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", row)
+        # not a DataError: the picture is not to blame
+        except sqlite3.Error as error:
+            raise CaerError(f"cannot keep found faces in {self._path}: {error}") from error
         return found
 
     def close(self) -> None:

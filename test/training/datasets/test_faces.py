@@ -8,7 +8,7 @@ import pytest
 
 from caer_ros.training.datasets.faces import FaceFinder, iou, main_face
 from caer_ros.training.examples import DataError
-from caer_ros.types import Face
+from caer_ros.types import CaerError, Face
 
 from .conftest import write_picture, write_scene
 
@@ -62,6 +62,17 @@ def test_a_broken_cache_is_named(cache: Path) -> None:
 
 def box(x: float, size: float = 10.0) -> Face:
     return Face(x, 0.0, x + size, size)
+
+
+def test_a_cache_that_breaks_meanwhile_is_named_not_the_picture(
+    tmp_path: Path, cache: Path
+) -> None:
+    write_picture(tmp_path / "a.png")
+    finder = FaceFinder(cache)
+    cache.write_bytes(b"x" * 8192)
+    with pytest.raises(CaerError, match="cannot keep found faces in .*faces.sqlite") as raised:
+        finder.find(tmp_path / "a.png")
+    assert not isinstance(raised.value, DataError)
 
 
 def test_of_several_faces_the_largest_is_taken() -> None:
