@@ -73,11 +73,12 @@ def test_every_network_is_trained_and_judged(tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 def test_the_network_reads_the_face_where_it_tells_and_else_the_target(tmp_path: Path) -> None:
     settings = read_settings(share_folder() / "config" / "train" / "context_study.yaml")
-    cases = {name: CASES[name] for name in ("face", "context", "full")}
-    found = compare(settings, cases, 1000, tmp_path)
+    cases = {name: CASES[name] for name in ("face", "context", "full", "concatenation")}
+    found = compare(settings, cases, 2000, tmp_path)
     full = found["full"]
     assert full.accuracy > found["face"].accuracy + 0.2
     assert full.accuracy > found["context"].accuracy + 0.2
+    assert full.accuracy > found["concatenation"].accuracy
     assert full.context_around > full.context_in_face + 0.5
     assert full.on_target is not None
-    assert full.on_target > 3
+    assert full.on_target > 5
