@@ -27,7 +27,7 @@ from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.evaluate import Judgement, judge, report, table
 from caer_ros.training.examples import DataError, Example
 from caer_ros.training.settings import read_settings
-from caer_ros.training.train import train
+from caer_ros.training.train import add_run_arguments, train
 
 FOLDS = 5
 
@@ -80,19 +80,9 @@ def torch_engine(weights: Path) -> Engine:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="settings, e.g. config/train/films.yaml")
+    add_run_arguments(parser)
     parser.add_argument("--variant", choices=VARIANTS, required=True, help="network to train")
     add_data_arguments(parser)
-    parser.add_argument(
-        "--init",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="checkpoint to start from; may be repeated",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the training")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -101,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     settings = dataclasses.replace(settings, network=network)
     data = read(args.data, faces=args.faces)
     print(data)
-    folds = [in_memory(fold) for fold in folds_of(data.examples, seed=args.seed)]
+    folds = [in_memory(fold) for fold in folds_of(data.examples, seed=settings.seed)]
     judgements: list[Judgement] = []
     for number, fold in enumerate(folds):
         chooser = folds[(number + 1) % FOLDS]

@@ -269,8 +269,13 @@ def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Ex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="settings, e.g. config/train/face_1.yaml")
+    add_run_arguments(parser)
     add_data_arguments(parser, several=True)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the config, --output, --seed and --init."""
+    parser.add_argument("config", type=Path, help="settings, such as those in config/train")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, help="default: the config's")
     parser.add_argument(
