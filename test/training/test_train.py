@@ -83,6 +83,16 @@ def train_until(stop, arguments):
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.fixture
+def one_thread():
+    """Sums as in a process that was started with OMP_NUM_THREADS=1."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(config, ferplus, tmp_path):
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     arguments = command(config, ferplus, broken)
