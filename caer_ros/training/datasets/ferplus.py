@@ -81,9 +81,12 @@ def own_splits(root: Path) -> tuple[str, ...]:
 
 def _read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with archive:
             images, votes = archive["images"], archive["votes"]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not an npz file with images and votes: {error}") from error
     if images.dtype != np.uint8 or images.ndim != 3 or votes.shape != (len(images), len(VOTES)):
         raise DataError(
