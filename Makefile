@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The two commands: `make demo` and `make test`. `make help` lists the others.
 # `make PYTHON=python3.12 demo` chooses the interpreter; `make clean` first to change it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build the ROS package with CMake and hand what it installs to pip.
 
 `CMakeLists.txt` says what is installed and where; colcon runs it as it is (build type

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What detection in every n-th image saves and loses, on the demo's video."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What receiving an image costs a Python subscriber, step by step towards what the node does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What decoding JPEG at half size would save and lose: time, faces found, how far boxes move."""
 
 from __future__ import annotations

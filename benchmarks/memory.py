@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resident memory of the pipeline: over 10,000 frames, warm, and with 1, 5 and 10 people."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `caer` command: one table of verbs; a verb's module is imported when it is called."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this machine has of what caer_ros can use, and which engine `auto` chooses and why."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readings drawn over the image they came from: debug image, annotated video, annotated replay."""
 
 from __future__ import annotations

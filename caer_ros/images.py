@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image messages to BGR arrays, checked; serves rclpy's and rosbags' messages alike, no rclpy.
 
 8-bit colour and grey are a view or one OpenCV call. Bayer, YUV and 16-bit images go through

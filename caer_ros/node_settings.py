@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings of the node: those of the pipeline and a few of its own. No rclpy is needed here, so
 that replay reads the node's parameter file on a machine without ROS."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings that describe themselves: one declaration serves ROS parameters, YAML files and docs.
 
 A room declares a frozen dataclass whose fields are made with `setting`; nested dataclasses give

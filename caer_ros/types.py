@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The common tongue of all rooms: small frozen dataclasses, and the base of all errors.
 
 Stamps and durations are whole nanoseconds (`int`), as in ROS messages; boxes are pixels of the

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Calls out when somebody turned sad: how a robot's behaviour code uses the emotions.
 
     python3 greeter.py

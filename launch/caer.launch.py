@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start the node `caer` and, unless told otherwise, bring it to work.
 
 ros2 launch caer_ros caer.launch.py image:=/camera/image_raw

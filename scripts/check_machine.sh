@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Stop with what to do where this machine lacks something that `make setup` needs.
 python=$1
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `caer` command as a user meets it."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image messages as drivers send them, right and wrong."""
 
 import struct

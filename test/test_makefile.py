@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make` on machines that lack something: it stops with what to do."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as pip and CMake installed it: what is tested is what is installed."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings refuse what does not fit, and say why."""
 
 from dataclasses import dataclass

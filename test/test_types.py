@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The common tongue agrees with the message definitions."""
 
 import re

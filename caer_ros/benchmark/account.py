@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the processor's time goes, image by image, alone and inside the real node."""
 
 from __future__ import annotations

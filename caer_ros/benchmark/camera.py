@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera for the benchmark."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contenders in processes of their own, run in turn, so that what disturbs one disturbs all."""
 
 from __future__ import annotations

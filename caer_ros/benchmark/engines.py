@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks alone: every engine and precision this machine has, against eager PyTorch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // npm @vladmandic/face-api as a contender of the benchmark; see `PeerContender` in contest.py.
 // Run as `node face_api_peer.mjs FOLDER`, FOLDER being where npm installed it.
 

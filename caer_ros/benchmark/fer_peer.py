@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyPI `fer` as a contender of the benchmark, run by the Python of an environment of its own.
 
 Its default: Haar cascade and the quantised TFLite network. That network is run by LiteRT, which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real node over DDS: a camera process, the node's process, and a listener."""
 
 from __future__ import annotations

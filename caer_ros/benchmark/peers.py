@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other programs on the same frames: PyPI `fer` and npm `@vladmandic/face-api`.
 
 They are installed into the cache folder when they are first asked for, never beside ours.

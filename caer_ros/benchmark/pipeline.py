@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pipeline without ROS: frames in, readings out, and where the processor's time goes."""
 
 from __future__ import annotations

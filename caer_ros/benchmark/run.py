@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measure engines, pipeline and, where asked, the node over DDS and other programs.
 
 Contenders are run in turn, each in a process of its own; ratios are within one run. Without

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Moving pictures with any number of real faces, composed in memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The third party: hears the emotions as a robot's behaviour code would."""
 
 from __future__ import annotations

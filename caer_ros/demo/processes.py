@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes that never outlive us, and the ROS graph they are in."""
 
 from __future__ import annotations

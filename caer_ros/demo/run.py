@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Send a video through the real node and show what a robot would have perceived.
 
 The video becomes a bag; one process plays it at real speed, a second is the node, and this one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one interface between persons and networks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convert and compile weights ahead of time, so that a robot does not wait for it at boot.
 
 For TensorRT this takes minutes and holds for the GPU and the library versions of this machine;

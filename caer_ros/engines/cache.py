@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where converted and compiled networks are kept, and under which names.
 
 A name holds all that the file depends on, so that a stale file is never read, only left behind.

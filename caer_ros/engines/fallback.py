@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines in order of preference, run as one that does not give up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAER-Net on the CPU through OpenVINO, without torch."""
 
 from __future__ import annotations

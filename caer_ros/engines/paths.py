@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the package's weights lie, in a checkout and once installed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one function that picks an engine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings of the network and of what runs it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAER-Net on an NVIDIA GPU or Jetson through Torch-TensorRT, 2.8 to 2.14."""
 
 from __future__ import annotations

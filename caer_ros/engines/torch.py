@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAER-Net in PyTorch: the reference that the other engines are held against."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints: one safetensors file with the weights and, as metadata, what they are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`caer export`: a checkpoint becomes the ONNX file that runs without torch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`caer inflate`: a trained CAER-Net-S becomes an initial CAER-Net."""
 
 from __future__ import annotations

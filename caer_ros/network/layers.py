@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The building blocks of CAER-Net, each in 2D (a frame) and 3D (a clip).
 
 Lee et al., "Context-Aware Emotion Recognition Networks", ICCV 2019, section 3. `dims` is 2 or 3;

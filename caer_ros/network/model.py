@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAER-Net and CAER-Net-S from one description."""
 
 from __future__ import annotations

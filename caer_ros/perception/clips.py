@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The last second and a half of a person, at the rhythm the video network was trained on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the network sees of a person: the face, and the scene with faces hidden.
 
 Training cuts its pictures with these same functions. All pictures are uint8 BGR.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faces in one image: BlazeFace, or YuNet, run by OpenVINO and decoded here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images in, readings out: the only file that knows the order of the steps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probabilities over time, and a label that does not flicker."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faces of successive images become persons (SORT, Bewley et al. 2016, by stamps).
 
 Everything is in seconds, not in images, so that a person is the same at 5 Hz, at 60 Hz and with

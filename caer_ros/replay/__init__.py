@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded bags in; bags, timelines, reports and verdicts out. No rclpy needed."""

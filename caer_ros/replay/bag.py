@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded bags as streams of images, and bags written so that no half one is ever seen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many bags: one job each, by processes on this machine or by Ray on several."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results as serialized `caer_ros/msg/EmotionArray`, made without ROS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Statements over time about the people in a bag, and what became of them.
 
 A file of expectations is a YAML list of statements such as

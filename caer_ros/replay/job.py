@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The unit of work: one bag under one config becomes one folder of results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Turn a video or a folder of images into a bag: `caer make-bag`."""
 
 from __future__ import annotations

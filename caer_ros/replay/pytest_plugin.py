@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pytest fixture `caer_replay`, for the tests of a robot project.
 
 pip registers it with pytest. Under colcon put `pytest_plugins = ["caer_ros.replay.pytest_plugin"]`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html: one page, without network, of what was perceived when."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run a recording through the node's pipeline, without ROS running.
 
 BAG is a rosbag2 folder, an .mcap, .db3 or ROS 1 .bag file, or a folder of bags: each of those gets

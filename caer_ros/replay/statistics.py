@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts over a whole bag, in memory that does not grow with its length."""
 
 from __future__ import annotations

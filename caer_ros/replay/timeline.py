@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """timeline.csv: one row per person and message."""
 
 from __future__ import annotations

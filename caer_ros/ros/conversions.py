@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results to messages."""
 
 from __future__ import annotations

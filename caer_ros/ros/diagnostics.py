@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What happened to the images: counted, logged at most every few seconds, and published."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where camera callbacks leave their newest message for the worker."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lifecycle node `caer`: camera images in, `EmotionArray` out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings as ROS parameters: declared with descriptors, checked, read back."""
 
 from __future__ import annotations

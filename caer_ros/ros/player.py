@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`caer play`: the images of a bag on their topics again, for machines without rosbag2."""
 
 from __future__ import annotations

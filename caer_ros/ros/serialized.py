@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serialized image messages read in place.
 
 rclpy copies every field of a message it deserializes; a subscription with `raw=True` and the few

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thread that turns the cameras' newest messages into results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a robot's camera does to a picture, drawn at random."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does CAER-Net use the surroundings, and does it look where the answer stands?
 
     caer context-study config/train/context_study.yaml --output runs/study

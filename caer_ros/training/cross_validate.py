@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross-validate a network by film: how well does it read films it has never seen?
 
     caer cross-validate config/train/films.yaml --variant full \\

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Examples become batches of uint8 crops, cut by the very functions the robot uses."""
 
 from __future__ import annotations

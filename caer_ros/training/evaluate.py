@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Judge weights on a data set: figures on the screen, as JSON and as a picture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labelled pictures and clips, the one form in which every data set reaches training."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured of a classifier, from labels and probabilities alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAER-Net as Lightning trains it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantise weights to 8-bit integers for `engine.precision: int8`, and measure what that costs.
 
 Beside the checkpoint it writes `<stem>.int8.xml` and `.bin`, which hold for these very weights and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training run is told; the files in config/train name the values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawn scenes in which it is known where the label stands: in the face, or around it.
 
 They answer a question that no data set does: whether a network that is given a face and its

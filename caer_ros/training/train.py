@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train CAER-Net on data sets in their own layouts.
 
 The run lives in the folder --output: `weights.safetensors` (the best so far by validation

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's pictures: fetched once, by hash, or a clear error."""
 
 import cv2

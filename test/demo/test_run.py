@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's graph of node, player and listener, for real, on a few seconds of bag."""
 
 import os

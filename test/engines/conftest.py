@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Factories for the engine tests: checkpoints of every kind, crops that tell them apart."""
 
 from __future__ import annotations

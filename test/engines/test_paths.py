@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from caer_ros.engines.paths import resolve_weights, share_folder

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every engine against eager float32 on a thousand real faces, with the networks that ship."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Up to the device's border with Torch-TensorRT replaced by fakes that have its signatures, and,
 marked `gpu`, the same for real."""
 

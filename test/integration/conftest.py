@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A ROS graph of its own for every test: real processes, real DDS, confined to this machine."""
 
 from __future__ import annotations

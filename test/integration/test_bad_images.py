@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images as broken drivers send them: named, counted, and the next good one is served."""
 
 from __future__ import annotations

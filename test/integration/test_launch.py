@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch file, where launch_ros is installed (on an apt ROS it is; on PyPI there is none)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node as a lifecycle manager and an operator see it."""
 
 from __future__ import annotations

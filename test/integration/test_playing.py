@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bags played to the live node by `caer play`, with the greeter listening."""
 
 from __future__ import annotations

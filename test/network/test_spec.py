@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint's metadata are read without torch, and refused where they do not fit."""
 
 import json

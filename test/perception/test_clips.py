@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sampling by stamp, clips at 10 Hz, padding, bounded memory."""
 
 from __future__ import annotations

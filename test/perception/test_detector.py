@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding, merging, letterboxing and the models themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The order of the steps: detection, tracks, clips, one batch, smoothing, and what goes wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real people, the real detector, the real network."""
 
 from __future__ import annotations

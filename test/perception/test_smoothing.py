@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probabilities over time and the label's hysteresis."""
 
 from __future__ import annotations

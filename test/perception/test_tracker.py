@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ids that stay, by stamps; birth, death, prediction, assignment."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Factories of recordings: real bags written by rosbags, of images that tell their index."""
 
 from __future__ import annotations

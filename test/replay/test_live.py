@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Replay tells what the live node would have said."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The walk-through of docs/replay.md, run as it stands there."""
 
 from __future__ import annotations

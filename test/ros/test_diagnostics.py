@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the diagnostics say of counted images."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings as ROS parameters, on a real node; the parameter file that documents them."""
 
 import math

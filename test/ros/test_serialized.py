@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serialized images read in place, held against rclpy's own deserialization."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worker with the real pipeline, without a graph."""
 
 import queue

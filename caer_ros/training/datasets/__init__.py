@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets in their own layouts, read into examples.
 
 A source is `<layout>:<path>`:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Box lists: a text file of `path,label,x1,y1,x2,y2`, one face a line, as shared for CAER-S."""
 
 from __future__ import annotations

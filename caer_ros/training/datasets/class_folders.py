@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets laid out as one folder a class: CAER, CAER-S, AFEW, and folders of one's own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Class names as data sets spell them."""
 
 from __future__ import annotations

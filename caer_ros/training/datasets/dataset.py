@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a reader returns: examples, and an account of what was left out."""
 
 from __future__ import annotations

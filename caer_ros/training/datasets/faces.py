@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The faces of a data set, found once with the project's own detector and kept."""
 
 from __future__ import annotations

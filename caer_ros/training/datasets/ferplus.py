@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FER+: 48x48 grey face crops with ten votes each (Barsoum et al., ICMI 2016)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the readers of a layout hand on: files with a class, and what they come from."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures and videos from disk, as uint8 BGR."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawn scenes as a data set: pictures, or clips of 16 frames."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small data sets, made by the tests, in every layout."""
 
 from __future__ import annotations

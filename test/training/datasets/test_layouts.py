@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every layout through real training steps and an evaluation, by the commands people use."""
 
 from __future__ import annotations
