@@ -87,8 +87,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one person feels in one frame: the field-by-field twin of `caer_ros/msg/Emotion`.
+    """What one person shows in one frame: the field-by-field twin of `caer_ros/msg/Emotion`.
 
+    `detected` is False where `face` is the tracker's prediction; `face.score` is then that of the
+    last detection. `bearing` is the unit vector (x, y, z) from the camera to the middle of the
+    face in the camera's optical frame (REP 103: x right, y down, z forward), or zeros where the
+    camera's calibration is unknown.
     `probabilities` has seven floats in `Emotion` order, smoothed, summing to 1; `clip_duration`
     and `since` are nanoseconds. `attention`, where the weights in use have a context stream, is
     the spatial attention of the last inference: float32 of shape (height, width), summing to 1.
@@ -104,6 +108,8 @@ class Reading:
     frames: int
     clip_duration: int
     since: int
+    detected: bool = True
+    bearing: tuple[float, float, float] = (0.0, 0.0, 0.0)
     attention: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,11 @@ class AccountingPipeline(EmotionPipeline):
     _before: set[int]
 
     @classmethod
-    def from_settings(cls, settings: PipelineSettings) -> AccountingPipeline:
+    def from_settings(
+        cls, settings: PipelineSettings, ids: Iterator[str] | None = None
+    ) -> AccountingPipeline:
         before = _threads()
-        self = super().from_settings(settings)
+        self = super().from_settings(settings, ids)
         assert isinstance(self, cls)
         self._before = before
         # the steps are timed by the processor's clocks from now on

@@ -98,6 +98,8 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     config = prefix / "share" / "caer_ros" / "config"
     node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
     node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(config / "caer.yaml")]
+    # fixed letters, so that two demos print the same
+    node_command += ["-p", "tracker.id_prefix:=p"]
     player_command = [str(prefix / "bin" / "caer"), "play", str(bag)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
@@ -148,7 +150,7 @@ def stamp_of(message: EmotionArray) -> int:
 def to_result(message: EmotionArray) -> FrameResult:
     """Return a message as the pipeline's own type."""
     return FrameResult(
-        camera=TOPIC,
+        camera=message.camera,
         stamp=stamp_of(message),
         width=message.image_width,
         height=message.image_height,
@@ -175,6 +177,8 @@ def _to_reading(emotion: EmotionMessage) -> Reading:
         frames=emotion.frames,
         clip_duration=emotion.clip_duration.sec * SECOND + emotion.clip_duration.nanosec,
         since=emotion.since.sec * SECOND + emotion.since.nanosec,
+        detected=emotion.detected,
+        bearing=(emotion.bearing.x, emotion.bearing.y, emotion.bearing.z),
     )
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from caer_ros.perception.clips import PERIOD, ClipBuffer, ClipSettings, SampleCl
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.perception.smoothing import EmotionSmoother, SmoothingSettings
-from caer_ros.perception.tracker import PersonTracker, TrackerSettings
+from caer_ros.perception.tracker import PersonTracker, TrackerSettings, person_ids
 from caer_ros.settings import SettingError, describe, flatten
 from caer_ros.types import SECOND, Face, Frame, FrameResult, Person, Reading
 
@@ -121,16 +120,28 @@ class EmotionPipeline:
     The same frames give the same readings: nothing depends on the machine's clock.
     """
 
-    def __init__(self, settings: PipelineSettings, detector: Detector, engine: Engine) -> None:
-        """Join a loaded detector and a loaded engine, which the pipeline owns from then on."""
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        detector: Detector,
+        engine: Engine,
+        ids: Iterator[str] | None = None,
+    ) -> None:
+        """Join a loaded detector and a loaded engine, which the pipeline owns from then on.
+
+        `ids` names persons, see `person_ids`; who makes several pipelines hands on the same one,
+        so that no id comes twice.
+        """
         self.settings = settings
         self.detector = detector
         self.engine = engine
         self._cameras: dict[str, _Camera] = {}
-        self._numbers: Iterator[int] = itertools.count(1)
+        self._ids = ids or person_ids(settings.tracker.id_prefix)
 
     @classmethod
-    def from_settings(cls, settings: PipelineSettings) -> EmotionPipeline:
+    def from_settings(
+        cls, settings: PipelineSettings, ids: Iterator[str] | None = None
+    ) -> EmotionPipeline:
         """Load the detector and the engine that `settings` name; OpenCV gets one thread.
 
         Raises:
@@ -138,7 +149,7 @@ class EmotionPipeline:
         """
         # its threads take processor time and no image is done sooner (docs/performance.md)
         cv2.setNumThreads(1)
-        return cls(settings, FaceDetector(settings.detector), load_engine(settings.engine))
+        return cls(settings, FaceDetector(settings.detector), load_engine(settings.engine), ids)
 
     def warm_up(self) -> None:
         """Run detector and network once on nothing, so that the first image does not wait.
@@ -217,7 +228,7 @@ class EmotionPipeline:
         return _Camera(
             frame.stamp,
             frame.image.shape,
-            PersonTracker(self.settings.tracker, self._numbers),
+            PersonTracker(self.settings.tracker, self._ids),
             ClipBuffer(spec.clip_length, spec.context_size) if shared else None,
         )
 
@@ -382,6 +393,7 @@ class EmotionPipeline:
             frames=answer.frames,
             clip_duration=answer.clip_duration,
             since=known.smoother.since,
+            detected=known.person.detected,
             attention=answer.attention,
         )
 

@@ -7,6 +7,10 @@ dropped images.
 
 from __future__ import annotations
 
+import itertools
+import re
+import secrets
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +18,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from caer_ros.perception.detector import iou
-from caer_ros.settings import setting
+from caer_ros.settings import SettingError, setting
 from caer_ros.types import SECOND, Face, Person
 
 MIN_IOU = 0.3
@@ -68,11 +72,31 @@ class TrackerSettings:
         maximum=256,
         live=True,
     )
+    id_prefix: str = setting(
+        "",
+        "letters that every person_id begins with, up to 16; empty draws five at random at each "
+        "start, so that no two nodes or runs share an id",
+    )
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[A-Za-z]{0,16}", self.id_prefix):
+            raise SettingError(
+                f"tracker.id_prefix is {self.id_prefix!r}, expected up to 16 letters of a to z"
+            )
+
+
+def person_ids(prefix: str) -> Iterator[str]:
+    """Yield ids that are never the same twice: letters and a number, e.g. `kwqzt0001`.
+
+    Valid as part of a ROS topic name. An empty `prefix` draws five letters at random.
+    """
+    prefix = prefix or "".join(secrets.choice(string.ascii_lowercase) for _ in range(5))
+    return (f"{prefix}{number:04d}" for number in itertools.count(1))
 
 
 @dataclass
 class _Track:
-    """A face that is followed; it is a person once it has a number.
+    """A face that is followed; it is a person once it has an id.
 
     mean: (4, 2), centre x, centre y, width and height in pixels, each with its change a second.
     covariance: (2, 2) of value and change in units of the face, the same for all four.
@@ -84,7 +108,7 @@ class _Track:
     seen: int
     score: float
     best_score: float
-    number: int | None = None
+    person_id: str | None = None
 
     def predict(self, step: np.ndarray, noise: np.ndarray) -> None:
         """Move by the transition matrix and the noise that `_motion` gives for a time."""
@@ -110,10 +134,10 @@ class _Track:
 class PersonTracker:
     """Follows the faces of one camera."""
 
-    def __init__(self, settings: TrackerSettings, numbers: Iterator[int]) -> None:
-        """Start with nobody; `numbers`, shared by all cameras, makes the ids."""
+    def __init__(self, settings: TrackerSettings, ids: Iterator[str]) -> None:
+        """Start with nobody; `ids`, see `person_ids`, is shared by all cameras."""
         self.settings = settings
-        self._numbers = numbers
+        self._ids = ids
         self._tracks: list[_Track] = []
         # of no account before there are tracks
         self._stamp = self._detected = 0
@@ -129,7 +153,7 @@ class PersonTracker:
         for t, f in pairs:
             self._tracks[t].correct(faces[f], stamp)
         # a face on trial that is missed once was none
-        self._tracks = [t for t in self._tracks if t.number is not None or t.seen == stamp]
+        self._tracks = [t for t in self._tracks if t.person_id or t.seen == stamp]
         matched = {f for _, f in pairs}
         self._tracks += [_start(face, stamp) for f, face in enumerate(faces) if f not in matched]
         self._name(stamp)
@@ -176,25 +200,27 @@ class PersonTracker:
 
     def _name(self, stamp: int) -> None:
         """Make persons of the faces that have been followed long enough and are sure enough."""
-        free = self.settings.max_persons - sum(t.number is not None for t in self._tracks)
+        free = self.settings.max_persons - sum(t.person_id is not None for t in self._tracks)
         ready = [
             track
             for track in self._tracks
-            if track.number is None
+            if track.person_id is None
             and stamp - track.born >= self.settings.birth * SECOND
             and track.best_score >= self.settings.birth_score
         ]
         if len(ready) > free:
             ready.sort(key=lambda track: -track.mean[2:, 0].prod())
         for track in ready[: max(free, 0)]:
-            track.number = next(self._numbers)
+            track.person_id = next(self._ids)
 
     def _persons(self, stamp: int) -> list[Person]:
-        named = sorted((t.number, t) for t in self._tracks if t.number is not None)
-        return [
-            Person(f"p{number:04d}", Face(*track.box(), track.score), stamp, track.seen == stamp)
-            for number, track in named
+        persons = [
+            Person(t.person_id, Face(*t.box(), t.score), stamp, t.seen == stamp)
+            for t in self._tracks
+            if t.person_id
         ]
+        # the number grows longer after 9999
+        return sorted(persons, key=lambda person: (len(person.person_id), person.person_id))
 
 
 def _motion(seconds: float) -> tuple[np.ndarray, np.ndarray]:

@@ -36,6 +36,7 @@ def to_cdr(result: FrameResult, frame_id: str) -> memoryview:
     types = _types()
     message = types[EMOTION_ARRAY](
         header=types["std_msgs/msg/Header"](stamp=_time(result.stamp), frame_id=frame_id),
+        camera=result.camera,
         image_width=result.width,
         image_height=result.height,
         emotions=[_emotion(reading, result) for reading in result.readings],
@@ -52,7 +53,9 @@ def _emotion(reading: Reading, result: FrameResult) -> Any:
         face=types["sensor_msgs/msg/RegionOfInterest"](
             x_offset=x1, y_offset=y1, height=y2 - y1, width=x2 - x1, do_rectify=False
         ),
+        detected=reading.detected,
         detection_score=reading.face.score,
+        bearing=types["geometry_msgs/msg/Vector3"](*reading.bearing),
         emotion=int(reading.emotion),
         label=reading.emotion.label,
         confidence=reading.confidence,

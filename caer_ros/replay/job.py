@@ -27,6 +27,7 @@ from caer_ros.engines.paths import resolve_weights, share_folder
 from caer_ros.images import ImageError, check_stamp
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
+from caer_ros.perception.tracker import person_ids
 from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, Bag, RecordedImage, image_to_cdr
 from caer_ros.replay.emotions import add_emotions, to_cdr
 from caer_ros.replay.expectations import Expectations, junit
@@ -107,7 +108,9 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
         bag = stack.enter_context(Bag(job.bag))
         topics = _choose_topics(bag, job)
         folder = stack.enter_context(_result_folder(job.out))
-        pipeline = EmotionPipeline.from_settings(job.settings)
+        # fixed letters, so that two replays give the same bytes
+        ids = person_ids(job.settings.tracker.id_prefix or "p")
+        pipeline = EmotionPipeline.from_settings(job.settings, ids)
         stack.callback(pipeline.close)
         run = _Run(job, folder, pipeline, expectations)
         images = bag.images(topics)

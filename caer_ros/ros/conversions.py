@@ -7,6 +7,7 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Vector3
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -24,6 +25,7 @@ def to_emotion_array(result: FrameResult, frame_id: str) -> EmotionArray:
     """Return the message for one processed frame."""
     return EmotionArray(
         header=to_header(result.stamp, frame_id),
+        camera=result.camera,
         image_width=result.width,
         image_height=result.height,
         emotions=[to_emotion(r, result.width, result.height) for r in result.readings],
@@ -35,7 +37,9 @@ def to_emotion(reading: Reading, width: int, height: int) -> EmotionMessage:
     return EmotionMessage(
         person_id=reading.person_id,
         face=to_region(reading.face, width, height),
+        detected=reading.detected,
         detection_score=reading.face.score,
+        bearing=Vector3(**dict(zip("xyz", reading.bearing, strict=True))),
         emotion=int(reading.emotion),
         label=reading.emotion.label,
         confidence=reading.confidence,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from caer_ros.images import converter
 from caer_ros.msg import EmotionArray
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
+from caer_ros.perception.tracker import person_ids
 from caer_ros.ros.conversions import to_emotion_array, to_image
 from caer_ros.ros.diagnostics import Statistics, to_status
 from caer_ros.ros.parameters import declare_settings, read_settings, set_read_only
@@ -53,6 +54,7 @@ class CaerNode(LifecycleNode):
         self._namesakes = 0
         self._settings = NodeSettings()
         self._pipeline: EmotionPipeline | None = None
+        self._ids: dict[str, Iterator[str]] = {}  # by prefix; they outlive a cleanup
         self._worker: Worker | None = None
         self._statistics = Statistics((), self.get_logger())
         self._subscriptions_of_images: list[Subscription] = []
@@ -121,7 +123,9 @@ class CaerNode(LifecycleNode):
         if len(set(cameras)) < len(cameras):
             raise CaerError(f"image_topics lead to {', '.join(cameras)}, expected each once")
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
-        self._pipeline = EmotionPipeline.from_settings(self._settings)
+        prefix = self._settings.tracker.id_prefix
+        ids = self._ids.setdefault(prefix, person_ids(prefix))
+        self._pipeline = EmotionPipeline.from_settings(self._settings, ids)
         self._pipeline.warm_up()
         self._statistics = Statistics(cameras, self.get_logger())
         self._worker = Worker(

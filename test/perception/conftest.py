@@ -100,7 +100,7 @@ def make_pipeline() -> Callable[..., EmotionPipeline]:
     """A pipeline over painted pictures: `make_pipeline(spec, **{"tracker.birth": 0.5})`."""
 
     def make(spec: NetworkSpec | None = None, **settings: object) -> EmotionPipeline:
-        values = {"tracker.birth": 0.0, **settings}
+        values = {"tracker.birth": 0.0, "tracker.id_prefix": "p", **settings}
         return EmotionPipeline(
             build(PipelineSettings, values),
             PaintedDetector(),

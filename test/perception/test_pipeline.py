@@ -431,6 +431,7 @@ def test_live_settings_take_effect_in_the_next_frame(
         PipelineSettings,
         {
             "tracker.birth": 0.0,
+            "tracker.id_prefix": "p",
             "tracker.death": 0.05,
             "detector.interval": 2,
             "smoothing.hold": 0.0,

@@ -45,7 +45,8 @@ def frames(path: Path, every: int = 1) -> list[Frame]:
 
 
 def run(frames: list[Frame], **settings: object) -> list[FrameResult]:
-    values = {"engine.engine": "openvino", "engine.threads": 1, "detector.threads": 1, **settings}
+    values = {"engine.engine": "openvino", "engine.threads": 1, "detector.threads": 1}
+    values |= {"tracker.id_prefix": "p", **settings}
     pipeline = EmotionPipeline.from_settings(build(PipelineSettings, values))
     results = [result for frame in frames for result in pipeline.process([frame])]
     pipeline.close()

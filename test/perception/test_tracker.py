@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _motion, _start
+from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _motion, _start, person_ids
+from caer_ros.settings import SettingError
 from caer_ros.types import SECOND, Face, Person
 
 Path = Callable[[float], tuple[float, float]]
@@ -23,7 +25,7 @@ def square(x: float, y: float, size: float = 60.0, score: float = 0.9) -> Face:
 
 
 def tracker(**settings: float) -> PersonTracker:
-    return PersonTracker(TrackerSettings(**settings), itertools.count(1))
+    return PersonTracker(TrackerSettings(**settings), person_ids("p"))
 
 
 def follow(
@@ -186,14 +188,16 @@ def test_of_those_who_wait_the_largest_face_gets_the_free_place() -> None:
 
 
 def test_cameras_share_one_counter() -> None:
-    numbers = itertools.count(1)
-    left, right = (PersonTracker(TrackerSettings(birth=0.0), numbers) for _ in range(2))
+    ids = person_ids("p")
+    left, right = (PersonTracker(TrackerSettings(birth=0.0), ids) for _ in range(2))
     assert left.update([square(50, 50)], 0)[0].person_id == "p0001"
     assert right.update([square(50, 50)], 0)[0].person_id == "p0002"
 
 
 def test_more_than_9999_persons_stay_in_order() -> None:
-    track = PersonTracker(TrackerSettings(birth=0.0), itertools.count(9999))
+    track = PersonTracker(
+        TrackerSettings(birth=0.0), itertools.islice(person_ids("p"), 9998, None)
+    )
     persons = track.update([square(100, 100), square(300, 100)], 0)
     assert [p.person_id for p in persons] == ["p9999", "p10000"]
 
@@ -227,7 +231,7 @@ def test_whatever_is_found_ids_are_unique_bounded_and_never_come_back(
     images: list[tuple[list[tuple[float, float, float]], int, bool]],
 ) -> None:
     settings = TrackerSettings(birth=0.05, max_persons=4)
-    track = PersonTracker(settings, itertools.count(1))
+    track = PersonTracker(settings, person_ids("p"))
     gone: set[str] = set()
     before: set[str] = set()
     stamp = 0
@@ -247,3 +251,15 @@ def test_whatever_is_found_ids_are_unique_bounded_and_never_come_back(
             assert detect or not person.detected or step == 0
         gone |= before - set(ids)
         before = set(ids)
+
+
+def test_ids_of_two_runs_differ_and_can_stand_in_a_topic_name() -> None:
+    one, other = (next(person_ids("")) for _ in range(2))
+    assert one != other
+    assert re.fullmatch("[a-z]{5}0001", one)
+
+
+@pytest.mark.parametrize("prefix", ["p1", "head/", "ä", "-", "a" * 17])
+def test_a_prefix_that_no_topic_name_may_begin_with_is_refused(prefix: str) -> None:
+    with pytest.raises(SettingError, match=r"tracker\.id_prefix is .* expected up to 16 letters"):
+        TrackerSettings(id_prefix=prefix)

@@ -39,6 +39,8 @@ def test_every_field_of_a_reading_arrives():
         frames=16,
         clip_duration=1_500_000_000,
         since=7 * SECOND + 5,
+        detected=False,
+        bearing=(0.0, 0.6, 0.8),
     )
 
     message = to_emotion_array(
@@ -47,12 +49,16 @@ def test_every_field_of_a_reading_arrives():
 
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (8, 9)
     assert message.header.frame_id == "eye"
+    assert message.camera == "/cam"
     assert (message.image_width, message.image_height) == (WIDTH, HEIGHT)
     (emotion,) = message.emotions
     assert emotion.person_id == "p0007"
     assert (emotion.face.x_offset, emotion.face.width) == (10, 40)
     assert (emotion.face.y_offset, emotion.face.height) == (20, 60)
+    assert not emotion.detected
     assert emotion.detection_score == 0.75
+    bearing = emotion.bearing
+    assert (bearing.x, bearing.y, bearing.z) == (0.0, 0.6, 0.8)
     assert emotion.emotion == emotion.FEAR
     assert emotion.label == "scared"
     assert emotion.confidence == 0.5
