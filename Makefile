@@ -10,6 +10,7 @@ STAMPS := $(VENV)/stamps
 # Folders too: their time changes when a file goes.
 PACKAGE := $(shell find caer_ros config examples launch models msg scripts \
              -not -path '*/__pycache__*' 2>/dev/null) CMakeLists.txt package.xml setup.py
+SOURCES := .ci .github benchmarks caer_ros config examples launch msg scripts test
 
 NO_PACKAGES = { echo "caer: pip could not install the packages above. They come from PyPI: is there a \
 network? Behind a proxy or a mirror, set it up in pip's configuration, then run make again." >&2; \
@@ -33,7 +34,7 @@ demo: setup ## a video through the real node; results in demo_out/
 	@$(BIN)/caer demo
 
 test: setup $(STAMPS)/dev lint ## lint and the test suite
-	@$(BIN)/pytest -m "not slow and not gpu"
+	@$(BIN)/pytest
 
 test-slow: setup $(STAMPS)/dev ## the tests that take minutes
 	@$(BIN)/pytest -m "slow and not gpu"
@@ -41,10 +42,15 @@ test-slow: setup $(STAMPS)/dev ## the tests that take minutes
 test-gpu: setup $(STAMPS)/dev ## the tests that need an NVIDIA GPU
 	@$(BIN)/pytest -m gpu
 
-lint: $(STAMPS)/dev ## ruff and mypy
+lint: $(STAMPS)/dev ## ruff, mypy, arrows between the rooms, licence lines
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@unlicensed=$$(grep -rL "SPDX-License-Identifier: Apache-2.0" $(SOURCES) \
+	  --include='*.py' --include='*.msg' --include='*.yaml' --include='*.yml' --include='*.xml' \
+	  --include='*.sh' --include='*.mjs' --include='caer*' --include=run --exclude-dir=__pycache__); \
+	[ -z "$$unlicensed" ] || { echo "without an SPDX licence line:" $$unlicensed >&2; exit 1; }
 
 ifeq ($(MAKECMDGOALS)$(FERPLUS),weights)
 $(error where is FER+? make weights FERPLUS=/data/ferplus)

@@ -38,7 +38,8 @@ class CMakeBuild(build_ext):
         shutil.rmtree(stage, ignore_errors=True)
         cmake = [
             ["-S", ROOT, "-B", build, f"-DCMAKE_INSTALL_PREFIX={stage}",
-             f"-DCMAKE_PREFIX_PATH={sys.prefix}", f"-DPython3_EXECUTABLE={sys.executable}"],
+             f"-DCMAKE_PREFIX_PATH={sys.prefix}", f"-DPython3_EXECUTABLE={sys.executable}",
+             "-DBUILD_TESTING=OFF"],
             ["--build", build, "--parallel", os.cpu_count() or 1],
             ["--install", build],
         ]  # fmt: skip

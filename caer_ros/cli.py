@@ -78,7 +78,7 @@ def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="caer",
         usage="caer VERB [ARGUMENTS]",
-        description="What the people in front of a robot's camera feel.",
+        description="The emotions that the people in front of a robot's camera show.",
         epilog=f"verbs:\n{verbs}\n\n`caer VERB --help` explains one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

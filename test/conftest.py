@@ -2,12 +2,12 @@
 """What tests of several rooms share."""
 
 import signal
-import sys
 
 import hypothesis
 import pytest
 
 from caer_ros.demo.material import fetch_material
+from caer_ros.engines.paths import share_folder
 
 # the same examples on every machine, and none that fails for being slow
 hypothesis.settings.load_profile("ci")
@@ -25,5 +25,5 @@ def material():
 
 @pytest.fixture(scope="session")
 def environment():
-    """Return the prefix of the environment that the package under test is installed in."""
-    return sys.prefix
+    """Return the prefix that the package under test is installed in, by pip or by colcon."""
+    return str(share_folder().parents[1])

@@ -60,8 +60,9 @@ def test_messages_carry_what_the_fields_say():
     assert message.emotions[0].probabilities.tolist() == [0, 0, 0, 0.75, 0, 0, 0]
 
 
-def test_the_node_starts_with_the_interpreter_that_has_ros(environment):
-    program = Path(environment) / "lib" / "caer_ros" / "caer_node"
+@pytest.mark.parametrize("name", ["caer", "caer_node"])
+def test_ros2_run_finds_programs_with_the_interpreter_that_has_ros(name, environment):
+    program = Path(environment) / "lib" / "caer_ros" / name
     assert os.access(program, os.X_OK)
     interpreter = Path(program.read_text().splitlines()[0].removeprefix("#!"))
     assert interpreter.parent == Path(sys.executable).parent
@@ -109,6 +110,13 @@ def test_every_import_is_declared_in_package_xml():
     } == set()
 
 
+def with_ros(*prefixes):
+    """Return the process environment of a shell that has sourced ROS and these prefixes."""
+    sourced = [*prefixes, sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+    path = os.pathsep.join(dict.fromkeys(filter(None, sourced)))
+    return {**os.environ, "AMENT_PREFIX_PATH": path, "CMAKE_PREFIX_PATH": path}
+
+
 def test_cpp_code_finds_the_messages(tmp_path, environment):
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\n"
@@ -126,8 +134,8 @@ def test_cpp_code_finds_the_messages(tmp_path, environment):
         "}\n"
     )
     build = tmp_path / "build"
-    cmake = {**os.environ, "AMENT_PREFIX_PATH": environment}
-    configure = ["cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={environment}"]
+    cmake = with_ros(environment)
+    configure = ["cmake", "-S", tmp_path, "-B", build]
     for command in (
         [*configure, f"-DPython3_EXECUTABLE={sys.executable}"],
         ["cmake", "--build", build],
@@ -142,19 +150,18 @@ def test_cpp_code_finds_the_messages(tmp_path, environment):
     [[], pytest.param(["--symlink-install"], marks=pytest.mark.slow)],
     ids=["copied", "linked"],
 )
-def test_colcon_builds_a_workspace_that_works(options, tmp_path, environment):
+def test_colcon_builds_and_tests_a_workspace_that_works(options, tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "caer_ros").symlink_to(ROOT)
-    ros = {
-        **os.environ,
-        "PATH": os.pathsep.join([f"{environment}/bin", os.environ["PATH"]]),
-        "AMENT_PREFIX_PATH": environment,
-        "CMAKE_PREFIX_PATH": environment,
-        "MAKEFLAGS": "-j2",
-    }
-    colcon = [sys.executable, "-m", "colcon", "build", "--packages-select", "caer_ros", *options]
-    built = subprocess.run(colcon, cwd=tmp_path, env=ros, capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout + built.stderr
+    path = os.pathsep.join([f"{sys.prefix}/bin", os.environ["PATH"]])
+    # the suite that colcon runs is this one: of its tests, those of one module
+    ros = {**with_ros(), "PATH": path, "MAKEFLAGS": "-j2", "PYTEST_ADDOPTS": "-k test_types"}
+    for verb in (["build", *options], ["test", "--return-code-on-test-failure"]):
+        colcon = [sys.executable, "-m", "colcon", *verb, "--packages-select", "caer_ros"]
+        done = subprocess.run(colcon, cwd=tmp_path, env=ros, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    results = tmp_path / "build" / "caer_ros" / "test_results" / "caer_ros" / "suite.xunit.xml"
+    assert len(list(ElementTree.parse(results).iter("testcase"))) > 1
     # as a newcomer does: source the workspace, then use it
     script = (
         ". install/setup.sh && command -v caer && caer --help && python -c '"

@@ -41,7 +41,7 @@ from caer_ros.types import CaerError, FrameResult
 
 
 class CaerNode(LifecycleNode):
-    """Reads cameras and publishes what the people in their images feel.
+    """Reads cameras and publishes the emotions that the people in their images show.
 
     Publishes `~/emotions`, `~/debug_image` (while somebody subscribes) and `/diagnostics`; serves
     `~/enable` and `~/reset`. It does not activate itself: the launch file does, or a manager.
