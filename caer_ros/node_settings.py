@@ -20,8 +20,13 @@ class NodeSettings(PipelineSettings):
     image_transport: str = setting(
         "raw",
         "raw reads sensor_msgs/Image; compressed reads sensor_msgs/CompressedImage (JPEG, PNG) "
-        "from <topic>/compressed",
+        "from <topic>/compressed, or from the topic itself where it ends so",
         choices=("raw", "compressed"),
+    )
+    camera_info_topics: list[str] = setting(
+        [""],
+        "topics of sensor_msgs/CameraInfo, in the order of image_topics; where one is empty or "
+        "missing, camera_info beside the image topic",
     )
     diagnostics_period: float = setting(
         1.0, "seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
@@ -31,3 +36,8 @@ class NodeSettings(PipelineSettings):
         topics = self.image_topics
         if not topics or len(set(topics)) < len(topics):
             raise SettingError(f"image_topics is {topics}, expected one or more, each once")
+        if len(self.camera_info_topics) > len(topics):
+            raise SettingError(
+                f"camera_info_topics has {len(self.camera_info_topics)} names for {len(topics)} "
+                "image_topics"
+            )

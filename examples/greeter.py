@@ -28,9 +28,8 @@ class Greeter(Node):
         self.create_subscription(EmotionArray, "caer/emotions", self.react, 10)
 
     def react(self, message: EmotionArray) -> None:
-        camera = message.header.frame_id
-        before = self.labels.get(camera, {})
-        self.labels[camera] = {e.person_id: e.label for e in message.emotions}
+        before = self.labels.get(message.camera, {})
+        self.labels[message.camera] = {e.person_id: e.label for e in message.emotions}
         for emotion in message.emotions:
             if emotion.emotion == Emotion.SAD and before.get(emotion.person_id) != emotion.label:
                 self.call_out(emotion)

@@ -67,7 +67,8 @@ class _Camera:
     heard: float = 0.0
     answered: bool = False
     stamp: int = 0
-    frame_id: str | None = None
+    frame_id: str = ""
+    calibrated: bool = False
     persons: int = 0
     last_error: str = ""
 
@@ -100,7 +101,14 @@ class Statistics:
             camera.counts.dropped += overwritten
             camera.heard = time.monotonic()
 
-    def processed(self, result: FrameResult, latency: float, handling: float) -> None:
+    def calibrated(self, name: str, calibrated: bool) -> None:
+        """Note whether a camera's calibration is known."""
+        with self._lock:
+            self._cameras[name].calibrated = calibrated
+
+    def processed(
+        self, result: FrameResult, frame_id: str, latency: float, handling: float
+    ) -> None:
         """Count an answered image; seconds from its stamp and from its arrival to the answer.
 
         latency: NaN while there is no time to compare the stamp with.
@@ -111,6 +119,7 @@ class Statistics:
             camera.counts.resets += result.reset
             camera.answered = True
             camera.stamp = result.stamp
+            camera.frame_id = frame_id
             camera.persons = len(result.readings)
             if not math.isnan(latency):
                 self._latencies.append(latency)
@@ -139,16 +148,6 @@ class Statistics:
             self._logged[key] = now
             more = self._held_back.pop(key, 0)
         return f"{name}: {text}" + (f" ({more} more since the last)" if more else "")
-
-    def frame_id_shared_with(self, name: str, frame_id: str) -> str | None:
-        """Note a camera's frame_id; when it is new, return another camera that has the same."""
-        with self._lock:
-            if self._cameras[name].frame_id == frame_id:
-                return None
-            self._cameras[name].frame_id = frame_id
-            return next(
-                (o for o, c in self._cameras.items() if o != name and c.frame_id == frame_id), None
-            )
 
     def report(self, clock: int) -> tuple[dict[str, Any], list[DiagnosticStatus]]:
         """Return what all cameras have in common as values, and the status of each.
@@ -208,7 +207,8 @@ def _camera_status(
     values = {
         **camera.counts.values(camera.reported, elapsed),
         "age of last image (s)": f"{age:.3f}",
-        "frame_id": camera.frame_id or "",
+        "frame_id": camera.frame_id,
+        "calibrated": "yes" if camera.calibrated else "no",
         "persons": camera.persons,
         "last error": camera.last_error,
     }

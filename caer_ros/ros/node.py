@@ -17,20 +17,26 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import Executor, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from caer_ros.drawing import draw_readings
 from caer_ros.images import converter
 from caer_ros.msg import EmotionArray
 from caer_ros.node_settings import NodeSettings
+from caer_ros.perception.bearing import base_topic, camera_info_topic
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
 from caer_ros.ros.conversions import to_emotion_array, to_image
@@ -57,8 +63,9 @@ class CaerNode(LifecycleNode):
         self._ids: dict[str, Iterator[str]] = {}  # by prefix; they outlive a cleanup
         self._worker: Worker | None = None
         self._statistics = Statistics((), self.get_logger())
-        self._subscriptions_of_images: list[Subscription] = []
-        self._emotions: Publisher | None = None
+        self._topics: dict[str, tuple[str, str]] = {}  # names of image and CameraInfo by camera
+        self._subscriptions_of_cameras: list[Subscription] = []
+        self._emotions: LifecyclePublisher | None = None
         self._debug_images: dict[str, Publisher] = {}
         self._refused = declare_settings(self, NodeSettings)
         for reason in self._refused.values():
@@ -82,11 +89,14 @@ class CaerNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and subscribe the cameras."""
+        super().on_activate(state)  # the publisher's
         return self._attempt("activate", self._activate, self._halt)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop the worker."""
-        return self._attempt("deactivate", self._halt)
+        success = self._attempt("deactivate", self._halt)
+        super().on_deactivate(state)  # the publisher's, now that the last answer is out
+        return success
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free detector, engine and publishers."""
@@ -119,9 +129,8 @@ class CaerNode(LifecycleNode):
         if self._refused:
             raise CaerError("; ".join(self._refused.values()))
         self._settings = read_settings(self, NodeSettings)
-        cameras = [self._resolve(topic) for topic in self._settings.image_topics]
-        if len(set(cameras)) < len(cameras):
-            raise CaerError(f"image_topics lead to {', '.join(cameras)}, expected each once")
+        self._topics = self._resolve_topics()
+        cameras = list(self._topics)
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         prefix = self._settings.tracker.id_prefix
         ids = self._ids.setdefault(prefix, person_ids(prefix))
@@ -135,25 +144,42 @@ class CaerNode(LifecycleNode):
             statistics=self._statistics,
             now=lambda: self.get_clock().now().nanoseconds,
         )
-        self._emotions = self.create_publisher(
+        self._emotions = self.create_lifecycle_publisher(
             EmotionArray,
             "~/emotions",
             QoSProfile(depth=10),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         for camera in cameras:
-            topic = "~/debug_image" + (camera if len(cameras) > 1 else "")
+            topic = "~/debug_image" + (base_topic(camera) if len(cameras) > 1 else "")
             self._debug_images[camera] = self.create_publisher(Image, topic, QoSProfile(depth=1))
         set_read_only(self, NodeSettings, True)
         self._log_configuration(self._pipeline)
 
-    def _resolve(self, topic: str) -> str:
+    def _resolve_topics(self) -> dict[str, tuple[str, str]]:
+        """Return the names to subscribe image and CameraInfo by, for each resolved image topic."""
+        settings, topics = self._settings, {}
+        missing = len(settings.image_topics) - len(settings.camera_info_topics)
+        infos = [*settings.camera_info_topics, *[""] * missing]
+        for topic, info in zip(settings.image_topics, infos, strict=True):
+            camera = self._resolve("image_topics", topic)
+            if settings.image_transport == "compressed" and camera == base_topic(camera):
+                topic = f"{camera}/compressed"
+                camera = self._resolve("image_topics", topic)
+            if camera in topics:
+                raise CaerError(f"image_topics lead to {camera} twice, expected each once")
+            info = info or camera_info_topic(camera)
+            self._resolve("camera_info_topics", info)
+            topics[camera] = (topic, info)
+        return topics
+
+    def _resolve(self, setting: str, topic: str) -> str:
         try:
             return str(self.resolve_topic_name(topic))
         # what rclpy raises for a bad name differs between distributions
         except Exception as error:
             raise CaerError(
-                f"image_topics has {topic!r}, which cannot be a topic: {error}"
+                f"{setting} has {topic!r}, which cannot be a topic: {error}"
             ) from error
 
     def _log_configuration(self, pipeline: EmotionPipeline) -> None:
@@ -184,9 +210,10 @@ class CaerNode(LifecycleNode):
     def release(self) -> None:
         """Stop, and free all that configuring made."""
         self._halt()
-        for publisher in (self._emotions, *self._debug_images.values()):
-            if publisher is not None:
-                self.destroy_publisher(publisher)
+        if self._emotions is not None:
+            self.destroy_lifecycle_publisher(self._emotions)
+        for publisher in self._debug_images.values():
+            self.destroy_publisher(publisher)
         self._emotions, self._debug_images, self._worker = None, {}, None
         if self._pipeline is not None:
             self._pipeline.close()
@@ -197,20 +224,27 @@ class CaerNode(LifecycleNode):
         assert self._worker is not None
         self._statistics.listening()
         compressed = self._settings.image_transport == "compressed"
-        for camera in self._debug_images:
-            subscription = self.create_subscription(
-                CompressedImage if compressed else Image,
-                f"{camera}/compressed" if compressed else camera,
-                partial(self._worker.put, camera),
-                QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-                raw=True,
-            )
-            self._subscriptions_of_images.append(subscription)
+        kind = CompressedImage if compressed else Image
+        for camera, (topic, info) in self._topics.items():
+            self._subscribe_to(kind, topic, partial(self._worker.put, camera), raw=True)
+            self._subscribe_to(CameraInfo, info, partial(self._worker.calibrate, camera))
+
+    def _subscribe_to(
+        self, kind: type, topic: str, callback: Callable[[Any], None], raw: bool = False
+    ) -> None:
+        subscription = self.create_subscription(
+            kind,
+            topic,
+            callback,
+            QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            raw=raw,
+        )
+        self._subscriptions_of_cameras.append(subscription)
 
     def _unsubscribe(self) -> None:
-        while self._subscriptions_of_images:
-            self.destroy_subscription(self._subscriptions_of_images.pop())
+        while self._subscriptions_of_cameras:
+            self.destroy_subscription(self._subscriptions_of_cameras.pop())
 
     def _publish(self, result: FrameResult, frame_id: str, image: np.ndarray) -> None:
         """Answer one image; called by the worker."""
@@ -240,7 +274,7 @@ class CaerNode(LifecycleNode):
         if self._enabled and self._worker is not None and self._worker.running:
             self._subscribe()
         response.success = True
-        response.message = "reading images" if self._subscriptions_of_images else "not reading"
+        response.message = "reading images" if self._subscriptions_of_cameras else "not reading"
         return response
 
     def _serve_reset(
@@ -260,7 +294,7 @@ class CaerNode(LifecycleNode):
         values = {"state": self._state, **values, **self._engine_values()}
         if self._problem:
             values["last error"] = self._problem
-        if not self._subscriptions_of_images:
+        if not self._subscriptions_of_cameras:
             statuses = []  # nobody listens, so silence is no fault
         own = to_status("pipeline", level, message, values)
         for status in (own, *statuses):

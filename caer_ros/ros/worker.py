@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo
 
 from caer_ros.images import ImageError, check_stamp, decode, to_bgr
+from caer_ros.perception.bearing import CalibrationError, CameraModel, add_bearings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.diagnostics import Statistics
 from caer_ros.ros.mailbox import Mailbox
@@ -42,6 +44,7 @@ class Worker:
         self._now = now
         self._lock = threading.Lock()  # held while the pipeline works
         self._last: dict[str, FrameResult] = {}
+        self._models: dict[str, CameraModel | None] = {}
         self._mailbox: Mailbox[tuple[bytes, float]] = Mailbox()
         self._thread: threading.Thread | None = None
 
@@ -67,6 +70,16 @@ class Worker:
         """Leave a camera's serialized message, in place of an older one not yet taken."""
         overwritten = self._mailbox.put(camera, (serialized, time.monotonic()))
         self._statistics.received(camera, overwritten)
+
+    def calibrate(self, camera: str, info: CameraInfo) -> None:
+        """Take a camera's calibration for the bearings from the next image on."""
+        model = None
+        try:
+            model = CameraModel.from_camera_info(info, camera)
+        except CalibrationError as error:
+            self._statistics.doubted(camera, "calibration", str(error))
+        self._models[camera] = model
+        self._statistics.calibrated(camera, model is not None)
 
     def update(self, settings: PipelineSettings) -> None:
         """Let live settings take effect from the next image on."""
@@ -95,7 +108,6 @@ class Worker:
             except Exception as error:
                 self._fail(camera, error)
             else:
-                self._check_frame_id(camera, frame_ids[camera])
                 frames.append(Frame(camera, stamp, image))
         if not frames:
             return
@@ -107,12 +119,13 @@ class Worker:
             return
         for frame, result in zip(frames, results, strict=True):
             try:
+                result = self._aim(result)
                 self._publish(result, frame_ids[frame.camera], frame.image)
             # the other cameras' answers still go out
             except Exception as error:
                 self._fail(frame.camera, error)
             else:
-                self._count(result, arrivals[frame.camera][1])
+                self._count(result, frame_ids[frame.camera], arrivals[frame.camera][1])
                 self._doubt(result)
                 self._last[frame.camera] = result
 
@@ -121,21 +134,19 @@ class Worker:
         kind = "" if isinstance(error, CaerError) else f"{type(error).__name__}: "
         self._statistics.failed(camera, cause, f"{kind}{error}")
 
-    def _check_frame_id(self, camera: str, frame_id: str) -> None:
-        other = self._statistics.frame_id_shared_with(camera, frame_id)
-        if other:
-            self._statistics.doubted(
-                camera,
-                "frame_id shared",
-                f"frame_id {frame_id!r} is that of {other} too: who reads the emotions cannot "
-                "tell these cameras apart",
-            )
+    def _aim(self, result: FrameResult) -> FrameResult:
+        """Add the bearings, where the camera's calibration is known and fits its images."""
+        try:
+            return add_bearings(result, self._models.get(result.camera))
+        except CalibrationError as error:
+            self._statistics.doubted(result.camera, "calibration", str(error))
+            return result
 
-    def _count(self, result: FrameResult, arrived: float) -> None:
+    def _count(self, result: FrameResult, frame_id: str, arrived: float) -> None:
         now = self._now()
         # the clock is 0 while simulated time has not begun
         latency = (now - result.stamp) / SECOND if now else math.nan
-        self._statistics.processed(result, latency, time.monotonic() - arrived)
+        self._statistics.processed(result, frame_id, latency, time.monotonic() - arrived)
         if latency * SECOND < -AHEAD:
             self._statistics.doubted(
                 result.camera,

@@ -7,18 +7,22 @@ import os
 import signal
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Vector3
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter as RclpyParameter
 from safetensors.numpy import save_file
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
 
+from caer_ros.demo.material import GROUP
 from caer_ros.engines.paths import resolve_weights
 from caer_ros.network.spec import NetworkSpec
+from caer_ros.ros.conversions import to_header, to_image
 
 from .conftest import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE
 
@@ -242,3 +246,75 @@ def test_topics_that_cannot_be_subscribed_fail_the_transition(graph):
     assert not graph.change_state(CONFIGURE)
     assert graph.state() == "unconfigured"
     assert "image_topics has 'not a topic'" in process.output
+
+
+def camera_info(graph, **fields):
+    info = CameraInfo(
+        header=to_header(graph.now(), "head"),
+        width=320,
+        height=240,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0],
+    )
+    for name, value in fields.items():
+        setattr(info, name, value)
+    return info
+
+
+@pytest.mark.parametrize(
+    ("arguments", "topic"),
+    [
+        ((), "/eye/camera_info"),
+        (("-p", 'camera_info_topics:=["calibration"]'), "/calibration"),
+    ],
+)
+def test_faces_have_bearings_once_the_calibration_has_come(graph, material, arguments, topic):
+    group = cv2.resize(cv2.imread(str(material / GROUP)), (320, 240))
+    graph.start_active_node(
+        *("-r", "image:=/eye/image_raw", "-p", "detector.min_size:=5", *arguments)
+    )
+
+    def people():
+        graph.publish(to_image(group, graph.now(), "head"), "/eye/image_raw")
+
+    graph.spin(lambda: graph.emotions and graph.emotions[-1].emotions, "faces", again=people)
+    assert graph.emotions[-1].emotions[0].bearing == Vector3()
+    assert graph.spin(lambda: graph.values("/eye/image_raw")["calibrated"]) == "no"
+
+    def calibrated():
+        graph.publish(camera_info(graph), topic)
+        people()
+
+    def aimed():
+        return [e for m in graph.emotions for e in m.emotions if e.bearing != Vector3()]
+
+    emotion = graph.spin(aimed, "a bearing", again=calibrated)[0]
+
+    # a region has whole pixels, the bearing is that of the box itself
+    x, y = (
+        (offset + size / 2 - 0.5 - middle) / 300
+        for offset, size, middle in (
+            (emotion.face.x_offset, emotion.face.width, 159.5),
+            (emotion.face.y_offset, emotion.face.height, 119.5),
+        )
+    )
+    expected = np.array([x, y, 1]) / np.linalg.norm([x, y, 1])
+    assert (emotion.bearing.x, emotion.bearing.y, emotion.bearing.z) == pytest.approx(
+        expected, abs=1 / 300
+    )
+    graph.spin(lambda: graph.values("/eye/image_raw")["calibrated"] == "yes")
+
+
+def test_a_calibration_that_does_not_fit_is_told_and_the_image_answered(served):
+    def send():
+        served.publish(camera_info(served, width=640, height=480), "/camera_info")
+        served.publish(served.picture())
+
+    served.spin(
+        lambda: served.values("/image").get("errors: calibration"), "it is counted", again=send
+    )
+    served.process.wait_for(
+        "CameraInfo is for images of 640 x 480 pixels, the image has 320 x 240"
+    )
+    assert served.answer(served.picture)

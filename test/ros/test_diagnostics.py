@@ -29,6 +29,10 @@ def result(camera="/left", stamp=50 * SECOND, persons=0, reset=False):
     return FrameResult(camera, stamp, 64, 48, (somebody,) * persons, reset)
 
 
+def answer(statistics, result, latency=0.0, handling=0.0):
+    statistics.processed(result, "eye", latency, handling)
+
+
 def report(statistics, now=51 * SECOND):
     values, statuses = statistics.report(now)
     return values, {s.name: s for s in statuses}
@@ -45,7 +49,7 @@ def test_rates_are_of_the_time_since_the_last_report(statistics, clock):
     assert report(statistics)[0]["input rate (Hz)"] == "10.0"
 
     statistics.received("/left", overwritten=True)
-    statistics.processed(result(), 0.1, 0.1)
+    answer(statistics, result(), 0.1, 0.1)
     clock[0] += 1
     values, cameras = report(statistics)
 
@@ -57,7 +61,7 @@ def test_rates_are_of_the_time_since_the_last_report(statistics, clock):
 
 def test_latencies_are_percentiles_in_milliseconds(statistics):
     for number in range(1, 101):
-        statistics.processed(result(), latency=number / 1000, handling=number / 2000)
+        answer(statistics, result(), latency=number / 1000, handling=number / 2000)
 
     values, _ = report(statistics)
 
@@ -67,8 +71,8 @@ def test_latencies_are_percentiles_in_milliseconds(statistics):
 
 
 def test_ages_come_from_stamps_and_persons_are_summed_over_cameras(statistics):
-    statistics.processed(result("/left", 50 * SECOND, persons=2), 0, 0)
-    statistics.processed(result("/right", 48 * SECOND, persons=1), 0, 0)
+    answer(statistics, result("/left", 50 * SECOND, persons=2), 0, 0)
+    answer(statistics, result("/right", 48 * SECOND, persons=1), 0, 0)
 
     values, cameras = report(statistics, now=51 * SECOND)
 
@@ -79,13 +83,13 @@ def test_ages_come_from_stamps_and_persons_are_summed_over_cameras(statistics):
 
 
 def test_what_cannot_be_known_before_simulated_time_begins_spoils_nothing(statistics):
-    statistics.processed(result(stamp=50 * SECOND), latency=math.nan, handling=0.01)
+    answer(statistics, result(stamp=50 * SECOND), latency=math.nan, handling=0.01)
     values, cameras = report(statistics, now=0)
     assert values["latency p50 (ms)"] == values["age of last image (s)"] == "nan"
     assert values_of(cameras["/left"])["age of last image (s)"] == "nan"
     assert values["handling p50 (ms)"] == "10.0"
 
-    statistics.processed(result(stamp=51 * SECOND), latency=0.02, handling=0.01)
+    answer(statistics, result(stamp=51 * SECOND), latency=0.02, handling=0.01)
     assert report(statistics)[0]["latency p50 (ms)"] == "20.0"
 
 
@@ -117,7 +121,7 @@ def test_errors_are_counted_by_cause_and_fade_from_the_level_but_not_from_the_co
     assert cameras["/left"].message == "image step 5 is below 6"
 
     statistics.failed("/left", "encoding", "what is rgb9")
-    statistics.processed(result(), 0, 0)
+    answer(statistics, result(), 0, 0)
     _, cameras = report(statistics)
     assert cameras["/left"].level == DiagnosticStatus.WARN
 
@@ -143,14 +147,7 @@ def test_a_cause_is_logged_once_in_a_while_with_how_many_were_held_back(statisti
     assert log.warnings == ["/left: too many"]
 
 
-def test_a_shared_frame_id_is_news_once(statistics):
-    assert statistics.frame_id_shared_with("/left", "eye") is None
-    assert statistics.frame_id_shared_with("/right", "eye") == "/left"
-    assert statistics.frame_id_shared_with("/right", "eye") is None
-    assert statistics.frame_id_shared_with("/right", "other") is None
-
-
 def test_resets_are_counted(statistics):
-    statistics.processed(result(reset=True), 0, 0)
+    answer(statistics, result(reset=True), 0, 0)
 
     assert report(statistics)[0]["stamp resets"] == 1
