@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from caer_ros.drawing import COLOURS, draw_readings
+from caer_ros.drawing import COLOURS, draw_readings, ink_on
 from caer_ros.replay.bag import Bag
 from caer_ros.types import LABELS, SECOND, CaerError, Reading
 
@@ -149,19 +149,19 @@ def _draw_labels(axes: Axes, sightings: Sequence[Sighting]) -> None:
         begins = [run[0][0] / SECOND for run in runs]
         ends = [*begins[1:], piece[-1][0] / SECOND]
         for run, begin, end in zip(runs, begins, ends, strict=True):
-            emotion = run[0][1].emotion
-            red, green, blue = _rgb(COLOURS[emotion])
-            axes.axvspan(begin, end, color=(red, green, blue), linewidth=0)
-            if end - begin > 0.08 * (right - left):
-                dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-                axes.text(
-                    (begin + end) / 2,
-                    0.47,
-                    emotion.label,
-                    color="white" if dark else _INK,
-                    fontsize=9,
-                    ha="center",
-                    va="center",
-                )
+            colour = COLOURS[run[0][1].emotion]
+            axes.axvspan(begin, end, color=_rgb(colour), linewidth=0)
+            text = axes.text(
+                (begin + end) / 2,
+                0.47,
+                run[0][1].emotion.label,
+                color=_rgb(ink_on(colour)),
+                fontsize=8,
+                ha="center",
+                va="center",
+            )
+            share = text.get_window_extent().width / axes.get_window_extent().width
+            if share > (end - begin) / (right - left):
+                text.remove()
     axes.set_ylim(0, 1)
     axes.set_yticks([0.5], ["label"])

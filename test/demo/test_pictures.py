@@ -58,6 +58,13 @@ def test_a_time_without_the_person_stays_blank():
     assert share_of(gone, Emotion.SAD) == pytest.approx(share_of(seen, Emotion.SAD) / 2, rel=0.15)
 
 
+def test_every_label_is_named_where_its_name_has_room():
+    emotions = [Emotion.NEUTRAL] * 12 + [Emotion.SURPRISE] * 2 + [Emotion.SAD] * 86
+    timeline = {i * SECOND // RATE: [read("p0001", e)] for i, e in enumerate(emotions)}
+    figure = draw_timeline(timeline, "title")
+    assert [text.get_text() for text in figure.axes[1].texts] == ["neutral", "sad"]
+
+
 def test_only_the_persons_seen_longest_get_a_row():
     timeline = {
         i * SECOND // RATE: [read(f"p{k:04}", Emotion.FEAR) for k in range(i // 5 + 1)]
