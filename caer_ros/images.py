@@ -127,8 +127,11 @@ def to_bgr(message: ImageMessage) -> np.ndarray:
         ) from error
 
 
-def decode(message: CompressedImageMessage) -> np.ndarray:
+def decode(message: CompressedImageMessage, *, upright: bool = False) -> np.ndarray:
     """Return a compressed image (JPEG, PNG, what else OpenCV reads) as to_bgr does a raw one.
+
+    Its orientation tag (EXIF) is ignored, as image_transport does, so that boxes and calibration
+    stay valid; `upright` follows it.
 
     Raises:
         ImageError: where the data are empty, cut short or not an image.
@@ -149,8 +152,7 @@ def decode(message: CompressedImageMessage) -> np.ndarray:
             "truncated",
             f"{message.format!r} image of {len(data)} bytes is cut short: no end marker",
         )
-    # the orientation tag is ignored, as image_transport does: boxes and calibration stay valid
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # a header that names more pixels than OpenCV's limit

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from caer_ros.images import decode, to_bgr
 from caer_ros.types import SECOND, CaerError
+from caer_ros.video import natural
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -264,11 +264,6 @@ class Bag:
             storage = _TruncatedMcap(file)
             self.warnings.append(f"{file} is damaged ({error}); {storage.loss}")
             return storage if storage.connections else None
-
-
-def natural(path: Path) -> list[str | int]:
-    """Return a key that sorts `bag_10` behind `bag_9`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
 @dataclass

@@ -15,9 +15,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from caer_ros.replay.bag import natural
 from caer_ros.replay.job import Job, ReplayError, replay
 from caer_ros.types import CaerError
+from caer_ros.video import natural
 
 _STORAGE = (".mcap", ".db3", ".zstd")
 _SLOWEST = 5

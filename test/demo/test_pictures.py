@@ -84,7 +84,7 @@ def test_the_video_has_each_image_with_the_readings_of_its_stamp(tmp_path):
     (tmp_path / "images").mkdir()
     for i in range(12):
         cv2.imwrite(str(tmp_path / "images" / f"{i:02}.png"), np.full((120, 160, 3), 80, np.uint8))
-    make_bag(tmp_path / "images", tmp_path / "bag", topic="/camera", rate=RATE)
+    make_bag(tmp_path / "images", tmp_path / "bag", topic="/camera", fps=RATE)
     stamps = [SECOND + i * SECOND // RATE for i in range(12)]
     timeline = {stamp: [read("p0001", Emotion.HAPPY)] for stamp in stamps[6:]}
     write_video(tmp_path / "bag", "/camera", timeline, tmp_path / "annotated.mp4")

@@ -34,7 +34,7 @@ def group_bag(material, tmp_path):
     folder.mkdir()
     for i in range(15):
         cv2.imwrite(str(folder / f"{i}.jpg"), cv2.resize(image, (640, 480)))
-    make_bag(folder, tmp_path / "bag", topic=TOPIC, rate=5)
+    make_bag(folder, tmp_path / "bag", topic=TOPIC, fps=5)
     return tmp_path / "bag", [START + i * SECOND // 5 for i in range(15)]
 
 

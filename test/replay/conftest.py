@@ -104,7 +104,7 @@ def people(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(48):
         cv2.imwrite(str(folder / f"{i}.png"), video.read()[1])
     path = tmp_path_factory.mktemp("people") / "people"
-    make_bag(folder, path, rate=24, jpeg=True)
+    make_bag(folder, path, fps=24, jpeg=True)
     return path
 
 

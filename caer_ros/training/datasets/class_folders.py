@@ -9,8 +9,9 @@ from pathlib import Path
 
 from caer_ros.training.datasets.classes import emotion_named
 from caer_ros.training.datasets.files import LabelledFile, film_of
-from caer_ros.training.datasets.media import PICTURES, VIDEOS
+from caer_ros.training.datasets.media import VIDEOS
 from caer_ros.training.examples import DataError
+from caer_ros.video import PICTURES
 
 
 @dataclass(frozen=True)
