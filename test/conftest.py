@@ -9,8 +9,13 @@ import pytest
 from caer_ros.demo.material import fetch_material
 from caer_ros.engines.paths import share_folder
 
-# the same examples on every machine, and none that fails for being slow
-hypothesis.settings.load_profile("ci")
+# the same examples on every machine, and none that fails for being slow (apt's hypothesis has no
+# profile "ci" yet)
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile(
+    "caer", derandomize=True, deadline=None, suppress_health_check=SLOW
+)
+hypothesis.settings.load_profile("caer")
 
 # shells start background jobs deaf to Ctrl-C, and what tests start would inherit that
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
