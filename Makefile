@@ -22,7 +22,7 @@ export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-gpu lint weights clean
+.PHONY: help setup demo test test-slow test-gpu lint parameters weights clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read name text; do \
@@ -51,6 +51,10 @@ lint: $(STAMPS)/dev ## ruff, mypy, arrows between the rooms, licence lines
 	  --include='*.py' --include='*.msg' --include='*.yaml' --include='*.yml' --include='*.xml' \
 	  --include='*.sh' --include='*.mjs' --include='caer*' --include=run --exclude-dir=__pycache__); \
 	[ -z "$$unlicensed" ] || { echo "without an SPDX licence line:" $$unlicensed >&2; exit 1; }
+
+parameters: setup ## docs/parameters.md anew from the settings in the code
+	@$(BIN)/python -m caer_ros.node_settings > docs/parameters.md.new
+	@mv docs/parameters.md.new docs/parameters.md
 
 ifeq ($(MAKECMDGOALS)$(FERPLUS),weights)
 $(error where is FER+? make weights FERPLUS=/data/ferplus)

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import yaml
+
 from caer_ros.perception.pipeline import PipelineSettings
-from caer_ros.settings import SettingError, setting
+from caer_ros.settings import SettingError, describe, setting
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,34 @@ class NodeSettings(PipelineSettings):
                 f"camera_info_topics has {len(self.camera_info_topics)} names for {len(topics)} "
                 "image_topics"
             )
+
+
+PAGE = """\
+# Parameters
+
+Set them in a parameter file; [config/caer.yaml](../config/caer.yaml) holds them all. *Live* ones
+can change while the node runs (`ros2 param set /caer detector.min_score 0.7`); a value that does
+not fit is refused with the reason. `make parameters` writes this page from the settings."""
+
+
+def to_markdown() -> str:
+    """Return the page of all parameters, one table for each group."""
+    parts = [PAGE]
+    group = None
+    for leaf in describe(NodeSettings):
+        room, dot, _ = leaf.name.rpartition(".")
+        if room != group:
+            group = room
+            parts.append(f"\n## {room if dot else 'The node itself'}\n")
+            parts.append("| parameter | default | allowed | live | |\n|---|---|---|---|---|")
+        default = yaml.safe_dump(leaf.default, default_flow_style=True).split("\n")[0]
+        allowed = ", ".join(leaf.choices)
+        if leaf.minimum is not None or leaf.maximum is not None:
+            allowed = f"{leaf.minimum:g} to {leaf.maximum:g}"
+        live = "yes" if leaf.live else ""
+        parts.append(f"| `{leaf.name}` | `{default}` | {allowed} | {live} | {leaf.description} |")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(to_markdown())
