@@ -11,7 +11,7 @@ import numpy as np
 
 from caer_ros.benchmark.contest import in_own_process
 from caer_ros.demo.material import VIDEO, fetch_material
-from caer_ros.perception.detector import iou
+from caer_ros.perception.boxes import iou
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.settings import build
 from caer_ros.types import SECOND, Frame, Reading

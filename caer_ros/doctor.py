@@ -19,11 +19,10 @@ import cv2
 import openvino as ov
 
 from caer_ros.engines.base import Engine
-from caer_ros.engines.cache import cache_folder
-from caer_ros.engines.paths import share_folder
 from caer_ros.engines.select import blank_batch, engine_order, has_nvidia_gpu, make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import NetworkSpec, is_export_of, read_spec
+from caer_ros.paths import cache_folder, share_folder
 from caer_ros.perception.detector import find_blazeface
 from caer_ros.types import CaerError
 
@@ -105,7 +104,7 @@ def _files() -> Iterator[Finding]:
     except CaerError as error:
         yield Finding("files", "face detector", str(error), ok=False, needed=True)
     try:
-        yield Finding("files", "cache", str(cache_folder("")))
+        yield Finding("files", "cache", str(cache_folder()))
     except CaerError as error:
         yield Finding("files", "cache", str(error), ok=False)
     for weights in sorted((share_folder() / "models").glob("*.safetensors")):

@@ -5,11 +5,12 @@ that replay reads the node's parameter file on a machine without ROS."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
 from caer_ros.perception.pipeline import PipelineSettings
-from caer_ros.settings import SettingError, describe, setting
+from caer_ros.settings import SettingError, build, describe, read_parameters, setting
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class NodeSettings(PipelineSettings):
                 f"camera_info_topics has {len(self.camera_info_topics)} names for {len(topics)} "
                 "image_topics"
             )
+
+
+def load_settings(config: Path | None) -> NodeSettings:
+    """Return the settings of the node's parameter file, or without one the defaults.
+
+    Raises:
+        SettingError: where the file cannot be read, or a setting is unknown or does not fit.
+    """
+    return build(NodeSettings, read_parameters(config) if config else {})
 
 
 PAGE = """\

@@ -4,8 +4,6 @@
 ros2 launch caer_ros caer.launch.py image:=/camera/image_raw
 """
 
-import os
-
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
@@ -24,6 +22,8 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
+
+from caer_ros.ros.fast_dds import profile_variable
 
 CONFIG = PathJoinSubstitution([FindPackageShare("caer_ros"), "config"])
 
@@ -137,11 +137,8 @@ def start_node(context: LaunchContext) -> list[Action]:
 
 def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
-    # the Fast DDS of these reads a name that later ones warn of
-    old = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
     profile = SetEnvironmentVariable(
-        "FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE",
-        PathJoinSubstitution([CONFIG, "fastdds.xml"]),
+        *profile_variable(),
         condition=IfCondition(LaunchConfiguration("large_images")),
     )
     return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=start_node)])

@@ -12,10 +12,9 @@ import numpy as np
 
 from caer_ros.benchmark.contest import BenchmarkError, OwnContender, contest, in_own_process
 from caer_ros.engines.base import EngineError
-from caer_ros.engines.paths import resolve_weights
 from caer_ros.engines.select import blank_batch, has_nvidia_gpu, make_engine
 from caer_ros.engines.settings import EngineSettings
-from caer_ros.network.spec import NetworkSpec, read_spec
+from caer_ros.network.spec import NetworkSpec, read_spec, resolve_weights
 
 NETWORKS = ("caer_net_s", "caer_net")
 """The networks that come with the package."""

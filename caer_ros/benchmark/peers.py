@@ -23,8 +23,8 @@ from caer_ros.benchmark.contest import (
 )
 from caer_ros.benchmark.pipeline import Scenario, repeat
 from caer_ros.benchmark.scenes import compose, load_people
-from caer_ros.engines.cache import cache_folder
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.paths import cache_folder
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.settings import build
 
@@ -108,7 +108,7 @@ def _load(scenario: Scenario, material: Path) -> Callable[[], int]:
 
 def _install() -> dict[str, Sequence[str | Path]]:
     """Return the command of every peer that this machine can run."""
-    folder = cache_folder("") / "peers"
+    folder = cache_folder() / "peers"
     commands: dict[str, Sequence[str | Path]] = {}
     python = folder / "fer" / "bin" / "python"
     if not (folder / "fer" / "ready").exists():

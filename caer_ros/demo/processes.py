@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from caer_ros.engines.paths import share_folder
+from caer_ros.ros.fast_dds import profile_variable
 
 GRACE = 5.0
 """Seconds a process has to end after SIGINT, and again after SIGTERM."""
@@ -49,11 +49,9 @@ def enter_own_graph() -> None:
 @contextmanager
 def fast_dds_profile() -> Iterator[None]:
     """Give this process and those it starts meanwhile the package's Fast DDS profile."""
-    # the Fast DDS of these reads a name that later ones warn of
-    old = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE"
+    name, path = profile_variable()
     before = os.environ.get(name)
-    os.environ[name] = str(share_folder() / "config" / "fastdds.xml")
+    os.environ[name] = path
     try:
         yield
     finally:

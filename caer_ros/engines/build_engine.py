@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import time
 
-from caer_ros.engines.paths import resolve_weights
 from caer_ros.engines.select import engine_order, make_engine
 from caer_ros.engines.settings import ENGINES, PRECISIONS, EngineSettings
+from caer_ros.network.spec import resolve_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,8 @@ from caer_ros.engines.base import (
     Prediction,
     count_persons,
 )
+from caer_ros.files import FileError
+from caer_ros.paths import PathError
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class FallbackEngine(Engine):
             make = self._makers.pop(0)
             try:
                 return make(), failed
-            except EngineError as error:
+            except (EngineError, FileError, PathError) as error:
                 failed.append(str(error))
         raise EngineError("no engine can run: " + "; ".join(failed))
 

@@ -13,9 +13,9 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
-from caer_ros.engines.cache import cache_folder
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import FORMAT, export_name, is_export_of, read_spec
+from caer_ros.paths import PathError, cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -221,7 +221,7 @@ def _config(core: ov.Core, settings: EngineSettings) -> dict[str, Any]:
     try:
         # OpenVINO's own key covers model, version, device and properties
         config["CACHE_DIR"] = str(cache_folder(settings.cache_dir) / "openvino")
-    except EngineError as error:
+    except PathError as error:
         logger.warning("%s; compiling at each start", error)
     if settings.precision != "auto":
         # without the hint the plugin takes bf16 where the CPU computes in it, else f32

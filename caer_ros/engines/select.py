@@ -12,9 +12,8 @@ import numpy as np
 
 from caer_ros.engines.base import Engine, EngineError
 from caer_ros.engines.fallback import FallbackEngine
-from caer_ros.engines.paths import resolve_weights
 from caer_ros.engines.settings import ENGINES, EngineSettings
-from caer_ros.network.spec import NetworkSpec, read_spec
+from caer_ros.network.spec import NetworkSpec, read_spec, resolve_weights
 from caer_ros.types import CaerError
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import logging
 import math
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
-from caer_ros.engines.cache import cache_folder, cache_name
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.engines.torch import DTYPES, device_error, fold_normalisation
+from caer_ros.files import write_file
 from caer_ros.network.checkpoint import load_checkpoint
 from caer_ros.network.model import CaerNet
-from caer_ros.network.spec import NetworkSpec
+from caer_ros.network.spec import NetworkSpec, export_name
+from caer_ros.paths import cache_folder
 from caer_ros.types import Emotion
 
 logger = logging.getLogger(__name__)
@@ -180,6 +182,7 @@ def build_engine(model: CaerNet, precision: str, path: Path) -> None:
 
     Raises:
         EngineError: where Torch-TensorRT cannot be imported.
+        FileError: where `path` cannot be written.
     """
     torch_tensorrt = _import_torch_tensorrt()
     dtype = DTYPES[precision]
@@ -201,15 +204,16 @@ def build_engine(model: CaerNet, precision: str, path: Path) -> None:
     # on, where the option is gone; before, the option has to be set.
     if "use_explicit_typing" in inspect.signature(compile_program).parameters:
         options["use_explicit_typing"] = True
-    with tempfile.TemporaryDirectory(prefix="building-", dir=path.parent) as folder:
-        # its default lies under /tmp, where anybody may have put one; one that was kept would be
-        # of another TensorRT after an update, which then fails at the end of the build
+    with tempfile.TemporaryDirectory() as folder:
+        # its default has a fixed name under /tmp, where anybody may have put one; one that was
+        # kept would be of another TensorRT after an update, which then fails at the end of the
+        # build
         options["timing_cache_path"] = f"{folder}/timing_cache.bin"
         compiled = compile_program(export_batch(model, precision, DEVICE), **options)
-        whole = Path(folder, path.name)
+        built = Path(folder, path.name)
         # the graph as compiled has its dynamic shapes; tracing it again would lose them
-        torch_tensorrt.save(compiled, str(whole), output_format="exported_program", retrace=False)
-        whole.replace(path)
+        torch_tensorrt.save(compiled, str(built), output_format="exported_program", retrace=False)
+        write_file(path, built.read_bytes())
 
 
 def engine_path(weights: Path, precision: str, cache_dir: str) -> Path:
@@ -232,6 +236,16 @@ def engine_path(weights: Path, precision: str, cache_dir: str) -> Path:
     folder = cache_folder(cache_dir) / "tensorrt"
     folder.mkdir(exist_ok=True)
     return folder / name
+
+
+def cache_name(weights: Path, suffix: str, **key: object) -> str:
+    """Return a file name for what is made of `weights` under the conditions `key`.
+
+    Stem and hash of the weights stay readable, the conditions are hashed.
+    """
+    conditions = "\n".join(f"{name}={value}" for name, value in sorted(key.items()))
+    digest = hashlib.sha256(conditions.encode()).hexdigest()[:16]
+    return f"{export_name(weights)}-{digest}{suffix}"
 
 
 def _import_torch_tensorrt() -> ModuleType:

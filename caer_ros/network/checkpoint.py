@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from caer_ros.files import write_file
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import WeightsError, read_spec
 
@@ -21,13 +20,13 @@ def save_checkpoint(model: CaerNet, path: Path, dtype: torch.dtype = torch.float
     The file appears whole or not at all: where the disk is full, what was at `path` stays.
 
     Raises:
-        WeightsError: where the file cannot be written.
+        FileError: where the file cannot be written.
     """
     state = {
         name: tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    write_whole(path, save(state, metadata=model.spec.to_metadata()))
+    write_file(path, save(state, metadata=model.spec.to_metadata()))
 
 
 def load_checkpoint(path: Path) -> CaerNet:
@@ -57,27 +56,3 @@ def load_checkpoint(path: Path) -> CaerNet:
             raise WeightsError(f"{path} has values in {name} that are not finite")
     model.load_state_dict(state)
     return model.eval()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path` through a temporary file beside it, so that no half is ever seen.
-
-    Raises:
-        WeightsError: where it cannot be written; the file that was there stays.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise WeightsError(f"cannot write {path}: {error.strerror or error}") from error

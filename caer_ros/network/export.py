@@ -14,7 +14,8 @@ from onnx import helper, numpy_helper
 from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
-from caer_ros.network.checkpoint import load_checkpoint, write_whole
+from caer_ros.files import write_file
+from caer_ros.network.checkpoint import load_checkpoint
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import export_name
 
@@ -46,7 +47,8 @@ def export_onnx(weights: Path, path: Path) -> None:
     in half precision and cast, arithmetic stays the engine's choice.
 
     Raises:
-        WeightsError: where the checkpoint does not load or `path` cannot be written.
+        WeightsError: where the checkpoint does not load.
+        FileError: where `path` cannot be written.
     """
     model = load_checkpoint(weights)
     spec = model.spec
@@ -88,7 +90,7 @@ def export_onnx(weights: Path, path: Path) -> None:
     for key, value in spec.to_metadata().items():
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
-    write_whole(path, proto.SerializeToString())
+    write_file(path, proto.SerializeToString())
 
 
 def _halve(graph: onnx.GraphProto) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from caer_ros.paths import share_folder
 from caer_ros.types import CaerError, Emotion
 
 FORMAT = "1"
@@ -134,6 +135,24 @@ def read_spec(path: Path) -> NetworkSpec:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file: {error}") from error
     return from_metadata(metadata, path)
+
+
+def resolve_weights(name_or_path: str) -> Path:
+    """Return the checkpoint that a name such as `caer_net_s`, or a path, stands for.
+
+    Raises:
+        WeightsError: naming the networks that come with the package.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path.resolve()
+    models = share_folder() / "models"
+    if (models / f"{name_or_path}.safetensors").is_file():
+        return models / f"{name_or_path}.safetensors"
+    known = ", ".join(sorted(found.stem for found in models.glob("*.safetensors")))
+    raise WeightsError(
+        f"weights {name_or_path!r} are neither a file nor a network of the package ({known})"
+    )
 
 
 def export_name(weights: Path) -> str:

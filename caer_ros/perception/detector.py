@@ -14,6 +14,7 @@ import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from caer_ros.perception.boxes import weighted_nms
 from caer_ros.perception.crops import halve
 from caer_ros.settings import setting
 from caer_ros.types import CaerError, Face
@@ -241,45 +242,6 @@ def yunet_decoder(height: int, width: int) -> Decoder:
         return np.concatenate([middle - half, middle + half], axis=1), scores[chosen]
 
     return decode
-
-
-def weighted_nms(
-    boxes: np.ndarray, scores: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Merge the boxes of each face into their mean weighted by score, as MediaPipe does.
-
-    Args:
-        boxes: (N, 4) corners; scores: (N,) above 0.
-        threshold: IoU with a face's best box from which on a box belongs to it.
-
-    Returns:
-        Boxes (M, 4) and each face's best score (M,), by falling score.
-    """
-    order = np.argsort(-scores, kind="stable")
-    boxes, scores = boxes[order], scores[order]
-    overlap = iou(boxes, boxes)
-    merged, best = [], []
-    left = np.ones(len(boxes), bool)
-    for i in range(len(boxes)):
-        if left[i]:
-            # the box itself, even where it has no area
-            left[i] = False
-            cluster = left & (overlap[i] > threshold)
-            left &= ~cluster
-            cluster[i] = True
-            merged.append(np.average(boxes[cluster], axis=0, weights=scores[cluster]))
-            best.append(scores[i])
-    return np.array(merged).reshape(-1, 4), np.array(best)
-
-
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4) given by corners."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = (high - low).clip(0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
 def _prepare(model: ov.Model, path: Path) -> tuple[Decoder, int, int]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from caer_ros.perception.detector import iou
+from caer_ros.perception.boxes import corners, iou
 from caer_ros.settings import SettingError, setting
 from caer_ros.types import SECOND, Face, Person
 
@@ -182,7 +182,7 @@ class PersonTracker:
         if not self._tracks or not faces:
             return []
         predicted = np.array([track.box() for track in self._tracks])
-        found = np.array([(face.x1, face.y1, face.x2, face.y2) for face in faces])
+        found = corners(faces)
         overlap = iou(predicted, found)
         pairs = _assign(1.0 - overlap, overlap >= MIN_IOU, limit=1.0)
 

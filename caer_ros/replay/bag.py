@@ -21,6 +21,7 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
+from caer_ros.files import whole_folder
 from caer_ros.images import decode, to_bgr
 from caer_ros.types import SECOND, CaerError
 from caer_ros.video import natural
@@ -334,17 +335,10 @@ def new_bag(path: Path) -> Iterator[rosbag2.Writer]:
     """Write a rosbag2 (MCAP) that appears under `path` only once it is whole.
 
     Raises:
-        BagError: where `path` exists or cannot be written.
+        FileError: where `path` exists or cannot be written.
     """
-    if path.exists():
-        raise BagError(f"{path} exists already; remove it or choose another name")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            partial = Path(folder) / path.name
-            # format 8 is what all distributions read
-            with rosbag2.Writer(partial, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-                yield writer
-            partial.rename(path)
-    except OSError as error:
-        raise BagError(f"cannot write {path}: {error.strerror or error}") from error
+    with whole_folder(path) as folder:
+        folder.rmdir()  # the writer makes it anew
+        # format 8 is what all distributions read
+        with rosbag2.Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+            yield writer

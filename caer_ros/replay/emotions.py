@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rosbags.typesys import get_types_from_msg
 
-from caer_ros.engines.paths import share_folder
+from caer_ros.paths import share_folder
 from caer_ros.replay.bag import TYPES
 from caer_ros.types import SECOND, FrameResult, Reading
 

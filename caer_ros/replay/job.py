@@ -6,9 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +21,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from tqdm import tqdm
 
 from caer_ros.drawing import draw_readings
-from caer_ros.engines.paths import resolve_weights, share_folder
+from caer_ros.files import whole_folder, write_json
 from caer_ros.images import ImageError, check_stamp
+from caer_ros.network.spec import resolve_weights
 from caer_ros.node_settings import NodeSettings
+from caer_ros.paths import package_version
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
 from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, Bag, RecordedImage, image_to_cdr
@@ -68,7 +68,7 @@ class Job:
 
     def key(self) -> str:
         """Return a hash of all that the results depend on, the bag's content included."""
-        values = asdict(self) | {"bag": self.bag.name, "out": "", "version": _version()}
+        values = asdict(self) | {"bag": self.bag.name, "out": "", "version": package_version()}
         digest = hashlib.sha256(json.dumps(values).encode())
         digest.update(resolve_weights(self.settings.engine.weights).read_bytes())
         if self.settings.detector.model:
@@ -107,7 +107,7 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
     with ExitStack() as stack:
         bag = stack.enter_context(Bag(job.bag))
         topics = _choose_topics(bag, job)
-        folder = stack.enter_context(_result_folder(job.out))
+        folder = stack.enter_context(whole_folder(job.out, replace=True))
         # fixed letters, so that two replays give the same bytes
         ids = person_ids(job.settings.tracker.id_prefix or "p")
         pipeline = EmotionPipeline.from_settings(job.settings, ids)
@@ -237,7 +237,7 @@ class _Run:
             },
             "settings": flatten(asdict(self._job.settings)),
             "versions": {
-                "caer_ros": _version(),
+                "caer_ros": package_version(),
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("numpy", "openvino", "rosbags")},
             },
@@ -287,26 +287,6 @@ def _choose_topics(bag: Bag, job: Job) -> list[str]:
 
 
 @contextmanager
-def _result_folder(path: Path) -> Iterator[Path]:
-    """Write a folder that takes the place of `path`, an earlier result or nothing, once whole."""
-    if path.is_dir() and any(path.iterdir()) and not (path / SUMMARY).is_file():
-        raise ReplayError(f"{path} holds files that are no replay's; choose another folder")
-    if path.exists() and not path.is_dir():
-        raise ReplayError(f"cannot write {path}: it is no folder")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            fresh = Path(folder) / path.name
-            fresh.mkdir()
-            yield fresh
-            if path.exists():
-                path.rename(Path(folder) / "before")
-            fresh.rename(path)
-    except OSError as error:
-        raise ReplayError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-@contextmanager
 def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether Ctrl-C was pressed; pressed again, it interrupts."""
     pressed = threading.Event()
@@ -323,20 +303,3 @@ def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         yield pressed.is_set
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that appears under `path` only once it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise ReplayError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _version() -> str:
-    """Return the version that package.xml names; pip and colcon install it alike."""
-    text = (share_folder() / "package.xml").read_text(encoding="utf-8")
-    return re.findall("<version>(.+)</version>", text)[0]

@@ -35,7 +35,7 @@ def make_bag(
 
     Raises:
         VideoError: where an image cannot be read.
-        BagError: where the bag exists or cannot be written.
+        FileError: where the bag exists or cannot be written.
     """
     count = 0
     with open_video(source, fps) as images, new_bag(bag) as writer:

@@ -39,9 +39,8 @@ def caer_replay(
     `config`, the node's parameter file. Paths are relative to the folder of the test. It returns
     a `Replayed`.
     """
-    from caer_ros.node_settings import NodeSettings
+    from caer_ros.node_settings import load_settings
     from caer_ros.replay.job import Job, replay
-    from caer_ros.settings import build, read_parameters
 
     here = request.path.parent
 
@@ -51,9 +50,8 @@ def caer_replay(
         source = f"{request.path.name}, expect"
         if isinstance(expect, Path):
             source, expect = str(expect), (here / expect).read_text(encoding="utf-8")
-        values = read_parameters(here / config) if config else {}
         out = tmp_path_factory.mktemp("replay") / "out"
-        settings = build(NodeSettings, values)
+        settings = load_settings(here / config if config else None)
         summary = replay(
             Job(here / bag, out, settings, expectations=expect, source=source),
             show_progress=False,

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caer_ros.node_settings import NodeSettings
+from caer_ros.files import write_json
+from caer_ros.node_settings import load_settings
 from caer_ros.replay.batch import find_bags, replay_all, sum_up
 from caer_ros.replay.expectations import Expectations
-from caer_ros.replay.job import Job, ReplayError, replay, write_json
-from caer_ros.settings import build, read_parameters
+from caer_ros.replay.job import Job, ReplayError, replay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise ReplayError(f"--jobs is {args.jobs}, the least is 1")
-    values = read_parameters(args.config) if args.config else {}
     try:
         expectations = args.expect.read_text(encoding="utf-8") if args.expect else None
         bags = find_bags(args.bag)
@@ -63,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     job = Job(
         bag=args.bag,
         out=args.out or Path("replay_out") / args.bag.resolve().name,
-        settings=build(NodeSettings, values),
+        settings=load_settings(args.config),
         topics=tuple(args.topic),
         realtime=args.realtime,
         with_images=args.with_images,
@@ -82,6 +81,7 @@ def main(args: argparse.Namespace) -> int:
     jobs = [replace(job, bag=bag, out=job.out / bag.name) for bag in bags]
     summaries = replay_all(jobs, args.jobs, args.ray)
     total = sum_up(summaries)
+    job.out.mkdir(parents=True, exist_ok=True)
     write_json(job.out / "bags.json", total)
     print(_describe_all(total))
     return max(map(_status, summaries))

@@ -6,13 +6,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from caer_ros.files import whole_file
 from caer_ros.types import SECOND, CaerError, FrameResult
 
 
 class TimelineError(CaerError):
-    """A timeline that cannot be written or read."""
+    """A timeline that cannot be read."""
 
 
 class Row(NamedTuple):
@@ -40,42 +41,29 @@ class TimelineWriter:
     initialisation) the file's first line is a comment that says so.
 
     Raises:
-        TimelineError: where it cannot be written, naming why.
+        FileError: where it cannot be written, naming why.
     """
 
     def __init__(self, path: Path, untrained: bool = False) -> None:
-        self.path = path
-        self._partial = path.with_name(f".{path.name}.partial")
-        try:
-            self._file = self._partial.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise TimelineError(f"cannot write {path}: {error.strerror}") from error
-        if untrained:
-            self._file.write("# untrained weights (random initialisation): labels mean nothing\n")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        self._csv.writerow(Row._fields)
+        self._whole = whole_file(path)
+        self._untrained = untrained
 
     def write(self, row: Row) -> None:
         """Write `row`: stamp in seconds with nine digits, values with four."""
         stamp = f"{row.stamp // SECOND}.{row.stamp % SECOND:09d}"
         values = (f"{value:.4f}" for value in row[3:])
-        try:
-            self._csv.writerow((stamp, row.person_id, row.label, *values))
-        except OSError as error:
-            raise TimelineError(f"cannot write {self.path}: {error.strerror}") from error
+        self._csv.writerow((stamp, row.person_id, row.label, *values))
 
     def __enter__(self) -> TimelineWriter:
+        file = self._whole.__enter__()
+        if self._untrained:
+            file.write("# untrained weights (random initialisation): labels mean nothing\n")
+        self._csv = csv.writer(file, lineterminator="\n")
+        self._csv.writerow(Row._fields)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._file.close()
-            if kind is None:
-                self._partial.replace(self.path)
-        except OSError as error:
-            raise TimelineError(f"cannot write {self.path}: {error.strerror}") from error
-        finally:
-            self._partial.unlink(missing_ok=True)
+    def __exit__(self, *exception: Any) -> None:
+        self._whole.__exit__(*exception)
 
 
 def read_timeline(path: Path) -> Iterator[Row]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from caer_ros.engines.base import Engine
+from caer_ros.files import write_json
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.inflate import inflate
 from caer_ros.network.spec import NetworkSpec
@@ -293,7 +293,7 @@ def main(args: argparse.Namespace) -> int:
     findings |= tune_video(settings, full, args.scenes // SCENES_A_CLIP, args.output)
     print(table(findings))
     found = {name: dataclasses.asdict(value) for name, value in findings.items()}
-    (args.output / "findings.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_json(args.output / "findings.json", found)
     scenes = [clip[0] for clip in clips_of("test", 6)]
     draw(torch_engine(full), torch_engine(face_shown), scenes, args.output / "attention.png")
     return 0

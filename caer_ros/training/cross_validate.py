@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +23,7 @@ import numpy as np
 from caer_ros.engines.base import Engine
 from caer_ros.engines.select import make_engine
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.files import write_json
 from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.evaluate import Judgement, judge, report, table
 from caer_ros.training.examples import DataError, Example
@@ -114,5 +114,5 @@ def main(args: argparse.Namespace) -> int:
         "folds": [judgement.metrics.accuracy for judgement in judgements],
         "data": data.report(),
     }
-    (args.output / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.output / "figures.json", figures)
     return 0

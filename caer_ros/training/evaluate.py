@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from caer_ros.engines.base import Engine
-from caer_ros.engines.paths import resolve_weights
 from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import ENGINES, PRECISIONS, EngineSettings
-from caer_ros.network.spec import CLASSES, NetworkSpec
+from caer_ros.files import write_json
+from caer_ros.network.spec import CLASSES, NetworkSpec, resolve_weights
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
 from caer_ros.training.datasets import SPLITS, add_data_arguments, own_splits, read
 from caer_ros.training.examples import DataError, Example
@@ -283,7 +282,7 @@ def write(path: Path, judgement: Judgement, origin: dict[str, Any]) -> None:
     picture = path.with_suffix(".png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**report(judgement), **origin}, indent=2) + "\n")
+        write_json(path, {**report(judgement), **origin})
         draw(judgement, f"{origin['weights']} on {origin['data']['source']}", picture)
     except OSError as error:
         raise DataError(f"cannot write {path} and {picture}: {error}") from error

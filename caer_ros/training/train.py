@@ -32,7 +32,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from torch import nn
 
-from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint, write_whole
+from caer_ros.files import FileError, write_file
+from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import WeightsError, export_name
 from caer_ros.training.data import CaerData
@@ -109,7 +110,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getvalue())
+        write_file(Path(path), content.getvalue())
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
         try:
@@ -222,7 +223,7 @@ def train(
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )
-    except (OSError, WeightsError) as error:
+    except (OSError, FileError) as error:
         raise CaerError(
             f"training into {output} stopped, the last epoch stays: {error}"
         ) from error
@@ -238,7 +239,8 @@ def _claim(output: Path, settings: TrainSettings, data: str, init: list[Path]) -
     }
     asked = json.dumps(run, indent=2)
     if not path.exists():
-        write_whole(path, asked.encode())
+        output.mkdir(parents=True, exist_ok=True)
+        write_file(path, asked)
     elif path.read_text() != asked:
         raise CaerError(
             f"{output} holds a run with other settings or data, see {path}; "

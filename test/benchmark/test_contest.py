@@ -16,8 +16,7 @@ from caer_ros.benchmark.contest import (
     contest,
     in_own_process,
 )
-from caer_ros.engines.paths import resolve_weights
-from caer_ros.network.spec import WeightsError
+from caer_ros.network.spec import WeightsError, resolve_weights
 
 PEER = """
 import json, sys

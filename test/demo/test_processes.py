@@ -5,12 +5,12 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from caer_ros.demo import processes
 from caer_ros.demo.processes import fast_dds_profile, running
+from caer_ros.ros.fast_dds import profile_variable
 
 
 @pytest.fixture
@@ -65,20 +65,13 @@ def test_one_that_ended_by_itself_keeps_its_status(log):
     assert process.returncode == 3
 
 
-@pytest.mark.parametrize(
-    ("distribution", "name", "other"),
-    [
-        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"),
-        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"),
-    ],
-)
-def test_the_profile_has_the_name_that_fast_dds_reads_and_what_was_before_comes_back(
-    distribution, name, other, monkeypatch
-):
-    monkeypatch.setenv("ROS_DISTRO", distribution)
+def test_the_profile_is_set_meanwhile_and_what_was_before_comes_back(monkeypatch):
+    name, path = profile_variable()
     monkeypatch.setenv(name, "mine.xml")
-    monkeypatch.delenv(other, raising=False)
     with fast_dds_profile():
-        assert "<profiles>" in Path(os.environ[name]).read_text()
-        assert other not in os.environ
+        assert os.environ[name] == path
     assert os.environ[name] == "mine.xml"
+    monkeypatch.delenv(name)
+    with fast_dds_profile():
+        assert os.environ[name] == path
+    assert name not in os.environ

@@ -220,7 +220,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("torch", "onnx", "
 
 @pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
 def test_the_shipped_onnx_belongs_to_the_shipped_checkpoint(name):
-    from caer_ros.engines.paths import resolve_weights
+    from caer_ros.network.spec import resolve_weights
 
     weights = resolve_weights(name)
     assert isinstance(weights, Path)

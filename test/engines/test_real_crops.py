@@ -13,11 +13,10 @@ import torch
 
 from caer_ros.demo.material import GROUP, VIDEO
 from caer_ros.engines.base import EngineError
-from caer_ros.engines.paths import resolve_weights
 from caer_ros.engines.select import make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.checkpoint import load_checkpoint
-from caer_ros.network.spec import NetworkSpec
+from caer_ros.network.spec import NetworkSpec, resolve_weights
 from caer_ros.perception.crops import context_crop, face_crop, shrink_scene
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.types import Face

@@ -389,3 +389,18 @@ def test_on_a_gpu_it_agrees_with_eager_torch(
         expected = eager(checkpoint(kind, onnx=False), batch)
         assert largest_difference(engine.infer(*batch), expected) < tolerance
     assert load(kind, precision=precision).infer(*batch).probabilities.shape == (MAX_BATCH, 7)
+
+
+def test_a_name_changes_with_the_weights_and_with_each_condition(tmp_path):
+    weights = tmp_path / "net.safetensors"
+    weights.write_bytes(b"one")
+    names = [
+        tensorrt.cache_name(weights, ".pt2", gpu="Orin", precision="f16"),
+        tensorrt.cache_name(weights, ".pt2", gpu="Orin", precision="f32"),
+        tensorrt.cache_name(weights, ".pt2", gpu="H200", precision="f16"),
+    ]
+    assert tensorrt.cache_name(weights, ".pt2", precision="f16", gpu="Orin") == names[0]
+    weights.write_bytes(b"two")
+    names.append(tensorrt.cache_name(weights, ".pt2", gpu="Orin", precision="f16"))
+    assert len(set(names)) == 4
+    assert all(name.startswith("net-") and name.endswith(".pt2") for name in names)

@@ -23,9 +23,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from caer_ros.engines.paths import share_folder
 from caer_ros.msg import EmotionArray
 from caer_ros.ros.conversions import to_image
+from caer_ros.ros.fast_dds import profile_variable
 
 PATIENCE = 60.0
 """Seconds after which a condition that does not come true fails a test."""
@@ -33,7 +33,7 @@ PATIENCE = 60.0
 NODE = Path(sys.prefix) / "lib" / "caer_ros" / "caer_node"
 
 # with the defaults of Fast DDS, large images from here would hardly ever arrive
-os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(share_folder() / "config" / "fastdds.xml")
+os.environ.update([profile_variable()])
 
 CONFIGURE = Transition.TRANSITION_CONFIGURE
 CLEANUP = Transition.TRANSITION_CLEANUP

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from caer_ros.engines.paths import share_folder
+from caer_ros.paths import share_folder
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: caer.launch.py not tested")
 

@@ -20,8 +20,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
 
 from caer_ros.demo.material import GROUP
-from caer_ros.engines.paths import resolve_weights
-from caer_ros.network.spec import NetworkSpec
+from caer_ros.network.spec import NetworkSpec, resolve_weights
 from caer_ros.ros.conversions import to_header, to_image
 
 from .conftest import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE

@@ -12,8 +12,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
-from caer_ros.engines.paths import share_folder
 from caer_ros.msg import Emotion, EmotionArray
+from caer_ros.paths import share_folder
 from caer_ros.perception.pipeline import LATE
 from caer_ros.replay.bag import IMAGE, TYPES, image_to_cdr, new_bag
 from caer_ros.types import SECOND

@@ -12,6 +12,7 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
+from caer_ros.files import FileError
 from caer_ros.images import ImageError
 from caer_ros.replay.bag import IMAGE, TYPES, Bag, BagError, image_to_cdr, new_bag
 from caer_ros.types import SECOND
@@ -263,12 +264,12 @@ def test_a_bag_appears_only_when_it_is_whole(tmp_path, numbered):
 
 
 def test_a_bag_that_exists_is_not_written_over(tmp_path):
-    with pytest.raises(BagError, match="exists already"), new_bag(tmp_path):
+    with pytest.raises(FileError, match="exists already"), new_bag(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "bag"
-    with pytest.raises(BagError, match="cannot write .*file/bag"), new_bag(path):
+    with pytest.raises(FileError, match="cannot write .*file/bag"), new_bag(path):
         pass

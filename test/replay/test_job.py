@@ -16,11 +16,12 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.files import MANIFEST, FileError
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.detector import DetectorSettings
 from caer_ros.replay import job as module
 from caer_ros.replay.bag import IMAGE, TYPES, Bag, BagError, image_to_cdr, new_bag
-from caer_ros.replay.job import Job, ReplayError, replay
+from caer_ros.replay.job import Job, replay
 from caer_ros.replay.timeline import read_timeline
 from caer_ros.types import SECOND
 
@@ -159,27 +160,33 @@ def test_a_bag_that_cannot_be_replayed_leaves_nothing(record, tmp_path):
 def test_results_replace_older_results_whole(record, tmp_path):
     out = tmp_path / "results" / "out"
     run(record(), out, with_images=True)
-    (out / "stale").touch()
+    (out / "notes.txt").write_text("mine")
+    (out / "bag" / "notes.txt").write_text("mine too")
+    (out / "report.html").write_text("stale")
     run(tmp_path / "bag", out)
     assert {entry.name for entry in out.iterdir()} == {
-        "bag", "report.html", "summary.json", "timeline.csv",
+        MANIFEST, "bag", "notes.txt", "report.html", "summary.json", "timeline.csv",
     }  # fmt: skip
+    assert (out / "notes.txt").read_text() == "mine"
+    assert (out / "bag" / "notes.txt").read_text() == "mine too"
+    assert (out / "report.html").read_text() != "stale"
     assert [entry.name for entry in out.parent.iterdir()] == ["out"]
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(record, tmp_path):
     (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter1").write_text("words")
-    with pytest.raises(ReplayError, match="thesis holds files that are no replay's"):
+    # the name of a file tells nothing of who wrote it
+    (tmp_path / "thesis" / "summary.json").write_text("words")
+    with pytest.raises(FileError, match="thesis holds files that caer_ros did not write"):
         run(record(), tmp_path / "thesis")
-    assert (tmp_path / "thesis" / "chapter1").read_text() == "words"
+    assert (tmp_path / "thesis" / "summary.json").read_text() == "words"
 
 
 def test_a_place_that_cannot_be_written_is_named(record, tmp_path):
     bag = record()
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
-        with pytest.raises(ReplayError, match=f"cannot write {re.escape(str(out))}"):
+        with pytest.raises(FileError, match=f"cannot write {re.escape(str(out))}"):
             run(bag, out)
 
 

@@ -8,9 +8,9 @@ from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
 from caer_ros.demo.run import TOPIC, perceive, stamp_of
-from caer_ros.engines.paths import share_folder
 from caer_ros.msg import EmotionArray
 from caer_ros.node_settings import NodeSettings
+from caer_ros.paths import share_folder
 from caer_ros.replay.bag import IMAGE, TYPES, Bag, image_to_cdr, new_bag
 from caer_ros.replay.job import Job, replay
 from caer_ros.settings import build, read_parameters

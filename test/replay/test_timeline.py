@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caer_ros.files import FileError
 from caer_ros.replay.timeline import Row, TimelineError, TimelineWriter, read_timeline
 from caer_ros.types import LABELS, SECOND
 
@@ -62,21 +63,24 @@ def test_an_exception_leaves_no_file(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(TimelineError, match="cannot write .*/no/timeline.csv: No such file"):
-        TimelineWriter(tmp_path / "no" / "timeline.csv")
+    path = tmp_path / "no" / "timeline.csv"
+    with pytest.raises(FileError, match="cannot write .*/no/timeline.csv: No such file"):
+        with TimelineWriter(path):
+            pass
 
 
 def test_a_full_disk_is_an_error_without_a_half_file(tmp_path):
     # a process of its own, whose file size limit stands for the disk's
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
+        "from caer_ros.files import FileError\n"
         "from caer_ros.replay.timeline import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try:\n"
         "    with TimelineWriter(Path(sys.argv[1])) as timeline:\n"
         "        for i in range(10000): timeline.write(Row(i, 'p0001', 'sad', 0.5, 0.5, 0.5))\n"
-        "except TimelineError as error: print(error)\n"
+        "except FileError as error: print(error)\n"
     )
     path = tmp_path / "timeline.csv"
     done = subprocess.run(

@@ -10,8 +10,8 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from caer_ros.engines.paths import share_folder
 from caer_ros.node_settings import NodeSettings
+from caer_ros.paths import share_folder
 from caer_ros.ros.parameters import declare_settings, read_settings, set_read_only, to_descriptor
 from caer_ros.settings import SettingError, describe, read_parameters, setting
 

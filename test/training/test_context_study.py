@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caer_ros.engines.paths import share_folder
+from caer_ros.paths import share_folder
 from caer_ros.training import context_study
 from caer_ros.training.context_study import CASES, compare, gain
 from caer_ros.training.settings import read_settings

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
+from caer_ros.perception.boxes import corners, iou
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.training import synthetic
-from caer_ros.training.datasets.faces import iou
 from caer_ros.training.synthetic import Scene, draw_scene
 from caer_ros.types import Emotion, Face
 
@@ -78,7 +78,7 @@ def test_target_and_face_are_apart_and_the_context_stream_sees_the_target(
     scenes: list[Scene],
 ) -> None:
     for scene in scenes:
-        assert iou(scene.face, scene.target) == 0
+        assert not iou(corners([scene.face]), corners([scene.target])).any()
         small = shrink_scene(scene.image, 112)
         height, width = small.image.shape[:2]
         left, top = (width - 112) // 2 * small.scale_x, (height - 112) // 2 * small.scale_y
@@ -110,7 +110,7 @@ def test_the_detector_takes_drawn_faces_for_faces(scenes: list[Scene]) -> None:
     detector = FaceDetector(DetectorSettings(threads=1))
     expressive = [scene for scene in scenes if scene.in_face]
     overlaps = [
-        max((iou(face, scene.face) for face in detector.detect(scene.image)), default=0.0)
+        iou(corners(detector.detect(scene.image)), corners([scene.face])).max(initial=0.0)
         for scene in expressive
     ]
     assert np.mean(np.array(overlaps) > 0.5) > 0.9

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
@@ -13,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from caer_ros.paths import cache_folder
+from caer_ros.perception.boxes import corners, iou
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError
@@ -30,10 +31,9 @@ class FaceFinder:
         """Open the cache, by default `~/.cache/caer_ros/faces.sqlite`; make it where missing.
 
         Raises:
-            DataError: where the cache cannot be written.
+            PathError, DataError: where the cache cannot be written.
         """
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        cache = cache or home / "caer_ros" / "faces.sqlite"
+        cache = cache or cache_folder() / "faces.sqlite"
         self._path = cache
         self._detector: FaceDetector | None = None
         try:
@@ -42,9 +42,7 @@ class FaceFinder:
             self._cache.execute("PRAGMA synchronous = OFF")
             self._cache.execute("CREATE TABLE IF NOT EXISTS files (key PRIMARY KEY, found)")
         except (OSError, sqlite3.Error) as error:
-            raise DataError(
-                f"cannot keep found faces in {cache}: {error}; XDG_CACHE_HOME moves the folder"
-            ) from error
+            raise DataError(f"cannot keep found faces in {cache}: {error}") from error
 
     def find(self, path: Path) -> list[list[Face]]:
         """Return the faces in each frame of a picture or video (`read_frames`).
@@ -104,24 +102,16 @@ def main_face(found: Sequence[Sequence[Face]]) -> tuple[Face, ...] | None:
     for frames in (range(start + 1, len(found)), range(start - 1, -1, -1)):
         last = known[start]
         for index in frames:
-            nearest = max(found[index], key=lambda face: iou(face, last), default=None)
-            if nearest is not None and iou(nearest, last) > 0:
-                known[index] = last = nearest
+            overlap = iou(corners(found[index]), corners([last]))[:, 0]
+            if overlap.any():
+                known[index] = last = found[index][int(overlap.argmax())]
     at = sorted(known)
-    corners = np.array([(face.x1, face.y1, face.x2, face.y2) for _, face in sorted(known.items())])
-    x1, y1, x2, y2 = (np.interp(range(len(found)), at, column) for column in corners.T)
+    boxes = corners([known[index] for index in at])
+    x1, y1, x2, y2 = (np.interp(range(len(found)), at, column) for column in boxes.T)
     return tuple(
         known.get(i) or Face(float(x1[i]), float(y1[i]), float(x2[i]), float(y2[i]), score=0.0)
         for i in range(len(found))
     )
-
-
-def iou(a: Face, b: Face) -> float:
-    """Return the intersection over union of two boxes."""
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (_area(a) + _area(b) - shared)
 
 
 def _area(face: Face) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caer_ros.training.datasets.faces import FaceFinder, iou, main_face
+from caer_ros.training.datasets.faces import FaceFinder, main_face
 from caer_ros.training.examples import DataError
 from caer_ros.types import CaerError, Face
 
@@ -100,9 +100,3 @@ def test_another_person_does_not_take_over() -> None:
     boxes = main_face([[box(0, 20)], [box(60)], [box(2, 20)]])
     assert boxes is not None
     assert [face.x1 for face in boxes] == [0, 1, 2]
-
-
-def test_iou_of_boxes() -> None:
-    assert iou(box(0), box(0)) == 1
-    assert iou(box(0), box(5)) == pytest.approx(1 / 3)
-    assert iou(box(0), box(10)) == 0

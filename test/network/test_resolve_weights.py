@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from caer_ros.engines.paths import resolve_weights, share_folder
-from caer_ros.network.spec import WeightsError
+from caer_ros.network.spec import WeightsError, resolve_weights
+from caer_ros.paths import share_folder
 
 
 @pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
