@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 from caer_ros.demo.material import fetch_material
-from caer_ros.engines.paths import share_folder
+from caer_ros.paths import share_folder
 
 # the same examples on every machine, and none that fails for being slow (apt's hypothesis has no
 # profile "ci" yet)
