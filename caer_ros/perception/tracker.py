@@ -8,11 +8,12 @@ dropped images.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import secrets
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -23,6 +24,9 @@ from caer_ros.types import SECOND, Face, Person
 
 MIN_IOU = 0.3
 """A face that overlaps a predicted box by less is not the same for that reason alone (SORT)."""
+
+SPEED_MEMORY = 1.0
+"""Seconds in which the speed of a face that is not found falls to 37 %."""
 
 # In units of the face: edges, edges a second, edges^2 a second^3.
 MEASUREMENT_DEVIATION = 0.05
@@ -98,22 +102,23 @@ def person_ids(prefix: str) -> Iterator[str]:
 class _Track:
     """A face that is followed; it is a person once it has an id.
 
-    mean: (4, 2), centre x, centre y, width and height in pixels, each with its change a second.
+    mean: (4, 2), centre x, centre y, width and height in pixels, each with its change a second;
+        the size's is 0, because half a face at the edge of a pillar is not one that shrinks.
     covariance: (2, 2) of value and change in units of the face, the same for all four.
+    face: as last found; born, seen: stamps of its first and its last detection.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
+    face: Face
     born: int
     seen: int
-    score: float
     best_score: float
     person_id: str | None = None
 
     def predict(self, step: np.ndarray, noise: np.ndarray) -> None:
         """Move by the transition matrix and the noise that `_motion` gives for a time."""
         self.mean = self.mean @ step.T
-        self.mean[2:, 0] = np.maximum(self.mean[2:, 0], 1.0)
         self.covariance = step @ self.covariance @ step.T + noise
 
     def correct(self, face: Face, stamp: int) -> None:
@@ -121,14 +126,20 @@ class _Track:
         gain = self.covariance[:, 0] / (self.covariance[0, 0] + MEASUREMENT_DEVIATION**2)
         innovation = _measure(face) - self.mean[:, 0]
         self.mean += innovation[:, None] * gain
+        self.mean[2:, 0] = np.maximum(self.mean[2:, 0], 1.0)
+        self.mean[2:, 1] = 0.0
         self.covariance -= gain[:, None] * self.covariance[0]
-        self.seen = stamp
-        self.score = face.score
+        self.face, self.seen = face, stamp
         self.best_score = max(self.best_score, face.score)
 
     def box(self) -> tuple[float, float, float, float]:
         x, y, width, height = self.mean[:, 0].tolist()
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+    def moved(self) -> Face:
+        """Return the face as last found, at the place where it is by now."""
+        x1, y1, x2, y2 = self.box()
+        return replace(self.face, x1=x1, y1=y1, x2=x2, y2=y2)
 
 
 class PersonTracker:
@@ -139,8 +150,7 @@ class PersonTracker:
         self.settings = settings
         self._ids = ids
         self._tracks: list[_Track] = []
-        # of no account before there are tracks
-        self._stamp = self._detected = 0
+        self._stamp = 0  # of no account before there are tracks
 
     def update(self, faces: Sequence[Face], stamp: int) -> list[Person]:
         """Return the persons at `stamp`, at which the detector found `faces`.
@@ -157,7 +167,6 @@ class PersonTracker:
         matched = {f for _, f in pairs}
         self._tracks += [_start(face, stamp) for f, face in enumerate(faces) if f not in matched]
         self._name(stamp)
-        self._detected = stamp
         return self._persons(stamp)
 
     def predict(self, stamp: int) -> list[Person]:
@@ -191,12 +200,13 @@ class PersonTracker:
         distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
         distance /= np.maximum(sizes[0], 1.0)[:, None]
         growth = np.maximum(sizes[1], 1.0)[None] / np.maximum(sizes[0], 1.0)[:, None]
-        reach = 0.5 + self.settings.max_speed * (stamp - self._detected) / SECOND
-        near = distance <= reach
+        unseen = np.array([stamp - track.seen for track in self._tracks]) / SECOND
+        reach = 0.5 + self.settings.max_speed * unseen
+        near = distance <= reach[:, None]
         near &= (growth > 0.5) & (growth < 2.0)
         for t, f in pairs:
             near[t] = near[:, f] = False
-        return pairs + _assign(distance, near, limit=reach)
+        return pairs + _assign(distance, near, limit=reach.max())
 
     def _name(self, stamp: int) -> None:
         """Make persons of the faces that have been followed long enough and are sure enough."""
@@ -215,7 +225,7 @@ class PersonTracker:
 
     def _persons(self, stamp: int) -> list[Person]:
         persons = [
-            Person(t.person_id, Face(*t.box(), t.score), stamp, t.seen == stamp)
+            Person(t.person_id, t.moved(), stamp, t.seen == stamp)
             for t in self._tracks
             if t.person_id
         ]
@@ -224,19 +234,25 @@ class PersonTracker:
 
 
 def _motion(seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the transition matrix and process noise (2, 2) of constant velocity over a time.
+    """Return the transition matrix and process noise (2, 2) of a speed that fades over a time.
 
-    Two motions one after the other are the motion of their sum, so the rate does not matter.
+    The speed is an Ornstein-Uhlenbeck process (Singer 1970). Two motions one after the other are
+    the motion of their sum, so the rate does not matter.
     """
-    step = np.array([[1.0, seconds], [0.0, 1.0]])
-    noise = [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
-    return step, ACCELERATION_DENSITY * np.array(noise)
+    tau = SPEED_MEMORY
+    keep = math.exp(-seconds / tau)
+    lost = 1.0 - keep
+    step = np.array([[1.0, tau * lost], [0.0, keep]])
+    place = tau**2 * (seconds - 2.0 * tau * lost + tau / 2 * (1.0 - keep**2))
+    both = tau**2 / 2 * lost**2
+    speed = tau / 2 * (1.0 - keep**2)
+    return step, ACCELERATION_DENSITY * np.array([[place, both], [both, speed]])
 
 
 def _start(face: Face, stamp: int) -> _Track:
     mean = np.stack([_measure(face), np.zeros(4)], axis=1)
     covariance = np.diag([MEASUREMENT_DEVIATION**2, INITIAL_SPEED_DEVIATION**2])
-    return _Track(mean, covariance, stamp, stamp, face.score, face.score)
+    return _Track(mean, covariance, face, stamp, stamp, face.score)
 
 
 def _measure(face: Face) -> np.ndarray:
