@@ -15,7 +15,8 @@ import numpy as np
 from tracking_scenes import RATE, Clip, clips, load_heads
 
 from caer_ros.demo.material import fetch_material
-from caer_ros.perception.detector import FaceDetector, iou
+from caer_ros.perception.boxes import corners, iou
+from caer_ros.perception.detector import FaceDetector
 from caer_ros.perception.pipeline import PipelineSettings
 from caer_ros.perception.tracker import PersonTracker, person_ids
 from caer_ros.settings import build
@@ -55,7 +56,7 @@ def follow(clip: Clip, frames: Sequence[Frame], rate: int, settings: PipelineSet
         persons = tracker.update(found, k * SECOND // RATE)
         ids |= {person.person_id for person in persons}
         seen = [person for person in persons if person.detected]
-        overlap = iou(_boxes(list(truth.values())), _boxes([person.face for person in seen]))
+        overlap = iou(corners(list(truth.values())), corners([person.face for person in seen]))
         distance = np.where(overlap >= SAME_IOU, 1.0 - overlap, np.nan)
         matches.update(list(truth), [_number(person) for person in seen], distance)
         foreign += int((overlap.max(axis=0, initial=0.0) < FOREIGN_IOU).sum())
@@ -81,10 +82,6 @@ def report(outcomes: Sequence[Outcome]) -> str:
     )
     switches = summary.num_switches / len(outcomes)
     return f"{spread:>6} {100 * summary.idf1:8.1f} {switches:6.2f} {foreign:5.2f}"
-
-
-def _boxes(faces: Sequence[Face]) -> np.ndarray:
-    return np.array([(f.x1, f.y1, f.x2, f.y2) for f in faces]).reshape(-1, 4)
 
 
 def _number(person: Person) -> int:

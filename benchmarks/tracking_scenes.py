@@ -18,7 +18,8 @@ import numpy as np
 
 from caer_ros.demo.material import GROUP, VIDEO
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
-from caer_ros.types import CaerError, Face
+from caer_ros.types import SECOND, Face
+from caer_ros.video import Video, read_picture
 
 WIDTH, HEIGHT = 640, 480
 RATE = 30
@@ -134,12 +135,9 @@ class Clip:
 
 def load_heads(material: Path) -> list[Head]:
     """Return the heads of the five people of the group photo and of the woman of the video."""
-    group = cv2.imread(str(material / GROUP))
-    video = cv2.VideoCapture(str(material / VIDEO))
-    video.set(cv2.CAP_PROP_POS_FRAMES, 240)
-    woman = video.read()[1]
-    if group is None or woman is None:
-        raise CaerError(f"{GROUP} or {VIDEO} in {material} cannot be read; remove that folder")
+    group = read_picture(material / GROUP)
+    with Video(material / VIDEO) as video:
+        woman = next(image for stamp, image in video if stamp > 10 * SECOND)
     detector = FaceDetector(DetectorSettings())
     faces = [(group, face) for face in detector.detect(group)]
     faces += [(woman, face) for face in detector.detect(woman)]
