@@ -8,18 +8,23 @@ that holds the ROS wheels. `build/` is kept, so that a second run only does what
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
+PREFIXES = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
+"""Where ROS's CMake code looks packages up: in the ament index of these."""
+
 PLUGIN = "caer_ros.replay.pytest_plugin"
 
 
@@ -33,7 +38,20 @@ class CMakeBuild(build_ext):
     """Configure, build and install into a stage; sort that into modules and data files."""
 
     def run(self) -> None:
-        build = ROOT / "build" / f"pip-{sys.implementation.cache_tag}"
+        if not any(Path(prefix, "share", "ament_cmake").is_dir() for prefix in PREFIXES):
+            sys.exit(
+                f"caer_ros is built with ROS's CMake packages, and {sys.prefix} has none. In a "
+                "clone run `make setup`; or `pip install -r requirements/base.txt`, then "
+                "`pip install --no-build-isolation .`; or on an apt ROS, build with colcon."
+            )
+        if not find_spec("catkin_pkg"):
+            sys.exit(
+                "pip hides this environment's ROS packages from the build: "
+                "`pip install --no-build-isolation .`"
+            )
+        # the CMake cache holds paths of the environment, so each has a folder of its own
+        environment_id = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+        build = ROOT / "build" / f"pip-{sys.implementation.cache_tag}-{environment_id}"
         stage = build / "stage"
         shutil.rmtree(stage, ignore_errors=True)
         cmake = [
@@ -43,9 +61,7 @@ class CMakeBuild(build_ext):
             ["--build", build, "--parallel", os.cpu_count() or 1],
             ["--install", build],
         ]  # fmt: skip
-        # ROS's CMake code looks packages up in the ament index.
-        prefixes = [sys.prefix, *filter(None, [os.environ.get("AMENT_PREFIX_PATH")])]
-        environment = {**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(prefixes)}
+        environment = {**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(PREFIXES)}
         for arguments in cmake:
             subprocess.run(["cmake", *map(str, arguments)], env=environment, check=True)
 

@@ -10,7 +10,8 @@ stop() {
 
 command -v "$python" > /dev/null \
   || stop "there is no '$python'; install Python: sudo apt install python3 python3-venv"
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
+  || stop "'$python' does not run; name a Python that does: make PYTHON=python3.12 ..."
 case $version in
   3.10 | 3.11 | 3.12 | 3.13) ;;
   *) stop "'$python' is Python $version, ROS 2 on PyPI has 3.10 to 3.13; name another one:

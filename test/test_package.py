@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import venv
 from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import setuptools
 
 import caer_ros
 from caer_ros.msg import Emotion, EmotionArray
@@ -108,6 +110,30 @@ def test_every_import_is_declared_in_package_xml():
     assert {
         key for key in keys if not {key, key.replace("_", "-")} & (declared | explained)
     } == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "prefix", "error"),
+    [
+        ([], "elsewhere", "has none. In a clone run `make setup`"),
+        (["-S"], "", "`pip install --no-build-isolation .`"),
+    ],
+    ids=["without ROS", "isolated"],
+)
+def test_a_build_that_cannot_find_ros_says_what_to_do(options, prefix, error, tmp_path):
+    site_packages = Path(setuptools.__file__).parents[1]
+    for name in ("setuptools", "_distutils_hack"):
+        (tmp_path / name).symlink_to(site_packages / name)
+    interpreter = sys.executable
+    if prefix:
+        venv.create(tmp_path / prefix, symlinks=True)
+        interpreter = tmp_path / prefix / "bin" / "python"
+    outside = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
+    command = [interpreter, *options, "setup.py", "build_ext", "--build-lib", tmp_path / "lib"]
+    built = subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True)
+    assert built.returncode == 1
+    assert error in built.stderr
+    assert "Traceback" not in built.stderr
 
 
 def with_ros(*prefixes):

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from caer_ros.arguments import new_file, whole_number
 from caer_ros.benchmark.contest import in_own_process
 from caer_ros.benchmark.engines import NETWORKS, PAPER, measure_engines
 from caer_ros.benchmark.pipeline import Scenario, measure_pipeline
@@ -32,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peers", action="store_true", help="also PyPI fer and, with Node.js, npm face-api"
     )
-    parser.add_argument("--threads", type=int, default=0, help="of every engine; 0 for the cores")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables here")
-    parser.add_argument("--png", type=Path, metavar="FILE", help="draw the CPU time here")
+    parser.add_argument(
+        "--threads", type=whole_number(0), default=0, help="of every engine; 0 for the cores"
+    )
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures here")
+    parser.add_argument("--markdown", type=new_file, metavar="FILE", help="write the tables here")
+    parser.add_argument("--png", type=new_file, metavar="FILE", help="draw the CPU time here")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from caer_ros.files import write_file
 from caer_ros.network.checkpoint import load_checkpoint
 from caer_ros.network.model import CaerNet
-from caer_ros.network.spec import export_name
+from caer_ros.network.spec import WeightsError, export_name
 
 OPSET = 18
 HALVED_FROM = 1024
@@ -115,6 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     output = args.output or args.weights.with_suffix(".onnx")
+    if output.suffix != ".onnx":
+        raise WeightsError(f"--output {output} does not end in .onnx")
     export_onnx(args.weights, output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return 0

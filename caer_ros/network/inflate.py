@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from caer_ros.arguments import whole_number
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.export import export_onnx
 from caer_ros.network.model import CaerNet
@@ -42,12 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", type=Path, help="checkpoint of a caer_net_s (.safetensors)")
     parser.add_argument("output", type=Path, help="checkpoint of the caer_net to write")
     parser.add_argument(
-        "--clip-length", type=int, default=16, help="frames of a clip (default 16)"
+        "--clip-length", type=whole_number(2), default=16, help="frames of a clip (default 16)"
     )
     parser.add_argument("--onnx", action="store_true", help="write the ONNX file beside it too")
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.output.resolve() == args.weights.resolve():
+        raise WeightsError(f"{args.output} is the checkpoint to read; name another file to write")
     save_checkpoint(inflate(load_checkpoint(args.weights), args.clip_length), args.output)
     if args.onnx:
         export_onnx(args.output, args.output.with_suffix(".onnx"))

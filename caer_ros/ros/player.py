@@ -22,6 +22,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
+from caer_ros.arguments import positive
 from caer_ros.replay.bag import COMPRESSED_IMAGE, Bag, RecordedImage
 from caer_ros.types import SECOND
 
@@ -126,7 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="play only this image topic; may be given several times",
     )
-    parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 as recorded")
+    parser.add_argument("--rate", type=positive, default=1.0, help="speed, 1 as recorded")
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
     parser.add_argument("--clock", action="store_true", help="publish the bag's time on /clock")
     parser.add_argument(
@@ -175,10 +176,3 @@ def _spin(node: Node) -> None:
         rclpy.spin(node)
     except (ExternalShutdownException, KeyboardInterrupt):
         pass
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from caer_ros.arguments import new_file
 from caer_ros.engines.base import Engine
 from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import ENGINES, PRECISIONS, EngineSettings
@@ -238,7 +239,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default="f32", help="of its arithmetic")
     parser.add_argument(
         "--json",
-        type=Path,
+        type=new_file,
         metavar="FILE",
         help="write the figures to FILE, and a picture beside it with the ending .png",
     )
@@ -281,7 +282,6 @@ def write(path: Path, judgement: Judgement, origin: dict[str, Any]) -> None:
     """Write the figures to `path` as JSON and beside it as a picture."""
     picture = path.with_suffix(".png")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {**report(judgement), **origin})
         draw(judgement, f"{origin['weights']} on {origin['data']['source']}", picture)
     except OSError as error:

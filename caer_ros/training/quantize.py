@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from caer_ros.arguments import whole_number
 from caer_ros.engines.base import EngineError
 from caer_ros.engines.openvino import INT8_SUFFIX, OpenVinoEngine, find_onnx
 from caer_ros.engines.settings import EngineSettings
@@ -96,7 +97,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", type=Path, help="checkpoint to quantise (.safetensors)")
     add_data_arguments(parser)
     parser.add_argument(
-        "--examples", type=int, default=300, help="training examples to take (default: 300)"
+        "--examples",
+        type=whole_number(1),
+        default=300,
+        help="training examples to take (default: 300)",
     )
 
 

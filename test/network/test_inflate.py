@@ -2,6 +2,8 @@
 import pytest
 import torch
 
+from caer_ros.cli import main as caer
+from caer_ros.network.checkpoint import save_checkpoint
 from caer_ros.network.inflate import inflate
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import NetworkSpec, WeightsError
@@ -53,3 +55,21 @@ def test_every_slice_of_an_inflated_kernel_learns(model):
 def test_a_video_network_is_not_inflated_again(model):
     with pytest.raises(WeightsError, match="caer_net already"):
         inflate(inflate(model))
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("inflate {0} {0}", "is the checkpoint to read; name another file to write"),
+        ("export {0} --output {0}", "does not end in .onnx"),
+    ],
+)
+def test_a_checkpoint_is_never_written_over_by_what_is_made_of_it(
+    command, error, model, tmp_path, capsys
+):
+    weights = tmp_path / "weights.safetensors"
+    save_checkpoint(model, weights)
+    before = weights.read_bytes()
+    assert caer(command.format(weights).split()) == 2
+    assert error in capsys.readouterr().err
+    assert weights.read_bytes() == before

@@ -167,7 +167,7 @@ def test_the_command_judges_the_shipped_weights(
             picture = np.full((48, 48, 3), 80 * number + 10 * index, np.uint8)
             cv2.imwrite(str(folder / f"{index}.png"), picture)
     (tmp_path / "data" / "Sad" / "2.png").write_bytes(b"cut")
-    file = tmp_path / "out" / "figures.json"
+    file = tmp_path / "figures.json"
     assert run("--data", f"folder:{tmp_path / 'data'}", "--faces", "--json", str(file)) == 0
     figures = json.loads(file.read_text())
     assert 0 <= figures["accuracy"] <= 1
