@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages to BGR arrays, checked; serves rclpy's and rosbags' messages alike, no rclpy.
+"""Image messages to BGR arrays, checked; needs no rclpy.
 
-8-bit colour and grey are a view or one OpenCV call. Bayer, YUV and 16-bit images go through
-cv_bridge where a working one is installed, else through rosbags-image.
+Serves the messages of rclpy and rosbags alike. Pixels are unpacked by cv_bridge where it is
+installed and the encoding is its business (Bayer, packed YUV, 16 bit), else by NumPy; colours are
+converted by OpenCV in every case, so the picture is the same with and without cv_bridge.
 """
 
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
-from caer_ros.types import SECOND, CaerError
+from caer_ros.types import SECOND, CaerError, quote
 
 logger = logging.getLogger(__name__)
+
+MAX_PIXELS = 64_000_000
+"""Most pixels that a picture may claim, unless a caller says otherwise: above what cameras have,
+and 200 MB as BGR."""
 
 
 class ImageError(CaerError):
@@ -47,29 +53,86 @@ class CompressedImageMessage(Protocol):
     data: Any
 
 
-BYTES_PER_PIXEL = {
-    **dict.fromkeys(("mono8", "8UC1"), 1),
-    **dict.fromkeys(("bgr8", "rgb8", "8UC3"), 3),
-    **dict.fromkeys(("bgra8", "rgba8", "8UC4"), 4),
-    **dict.fromkeys(("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"), 1),
-    **dict.fromkeys(("bayer_rggb16", "bayer_bggr16", "bayer_gbrg16", "bayer_grbg16"), 2),
-    **dict.fromkeys(("mono16", "uyvy", "yuv422", "yuyv", "yuv422_yuy2"), 2),
-    **dict.fromkeys(("bgr16", "rgb16"), 6),
-    **dict.fromkeys(("bgra16", "rgba16"), 8),
+class _Encoding(NamedTuple):
+    """How an encoding stores pixels, and what makes them BGR.
+
+    type, channels: of the array that holds them; rows: its rows for one of the image; to_bgr:
+    takes that array, as uint8. bridged: cv_bridge unpacks it.
+    """
+
+    type: type[np.generic]
+    channels: int
+    to_bgr: Callable[[np.ndarray], np.ndarray]
+    bridged: bool = False
+    rows: float = 1
+
+    @property
+    def pixel(self) -> int:
+        """Bytes of a pixel in its row."""
+        return self.channels * np.dtype(self.type).itemsize
+
+
+def _unchanged(pixels: np.ndarray) -> np.ndarray:
+    return pixels
+
+
+def _code(code: int) -> Callable[[np.ndarray], np.ndarray]:
+    return partial(cv2.cvtColor, code=code)
+
+
+def _nv24_to_bgr(planes: np.ndarray) -> np.ndarray:
+    """Convert a plane of luma over one of interleaved chroma of full size, in studio range.
+
+    OpenCV has no code for it: the range is widened (ITU-R BT.601, 2.5.3) for the one it has.
+    """
+    height, width = planes.shape[0] // 3, planes.shape[1]
+    chroma = planes[height:].reshape(height, width, 2)
+    level = np.arange(256)
+    wide_luma = np.clip((level - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
+    wide_chroma = np.clip((level - 128) * 255 / 224 + 128, 0, 255).round().astype(np.uint8)
+    y, cb, cr = wide_luma[planes[:height]], *cv2.split(wide_chroma[chroma])
+    return cv2.cvtColor(cv2.merge([y, cr, cb]), cv2.COLOR_YCrCb2BGR)
+
+
+_GREY, _RGB, _BGRA, _RGBA = map(
+    _code, (cv2.COLOR_GRAY2BGR, cv2.COLOR_RGB2BGR, cv2.COLOR_BGRA2BGR, cv2.COLOR_RGBA2BGR)
+)
+_UYVY, _YUYV = map(_code, (cv2.COLOR_YUV2BGR_UYVY, cv2.COLOR_YUV2BGR_YUYV))
+# OpenCV names a mosaic by its second row's second and third pixel
+_BAYER = {
+    "rggb": _code(cv2.COLOR_BayerBG2BGR),
+    "bggr": _code(cv2.COLOR_BayerRG2BGR),
+    "gbrg": _code(cv2.COLOR_BayerGR2BGR),
+    "grbg": _code(cv2.COLOR_BayerGB2BGR),
+}
+_COLOURS = {
+    "mono": (1, _GREY),
+    "bgr": (3, _unchanged),
+    "rgb": (3, _RGB),
+    "bgra": (4, _BGRA),
+    "rgba": (4, _RGBA),
+}
+
+ENCODINGS = {
+    **{f"{name}8": _Encoding(np.uint8, *how) for name, how in _COLOURS.items()},
+    "8UC1": _Encoding(np.uint8, 1, _GREY),
+    "8UC3": _Encoding(np.uint8, 3, _unchanged),
+    "8UC4": _Encoding(np.uint8, 4, _BGRA),
+    **{f"bayer_{name}8": _Encoding(np.uint8, 1, how, True) for name, how in _BAYER.items()},
+    **{f"bayer_{name}16": _Encoding(np.uint16, 1, how, True) for name, how in _BAYER.items()},
+    **{f"{name}16": _Encoding(np.uint16, *how, True) for name, how in _COLOURS.items()},
+    "uyvy": _Encoding(np.uint8, 2, _UYVY),
+    "yuyv": _Encoding(np.uint8, 2, _YUYV),
+    "yuv422": _Encoding(np.uint8, 2, _UYVY, True),
+    "yuv422_yuy2": _Encoding(np.uint8, 2, _YUYV, True),
+    "nv12": _Encoding(np.uint8, 1, _code(cv2.COLOR_YUV2BGR_NV12), rows=1.5),
+    "nv21": _Encoding(np.uint8, 1, _code(cv2.COLOR_YUV2BGR_NV21), rows=1.5),
+    "nv24": _Encoding(np.uint8, 1, _nv24_to_bgr, rows=3),
 }
 """Encodings (sensor_msgs/image_encodings.hpp) a face can be looked for in."""
 
-_DIRECT = {
-    "mono8": cv2.COLOR_GRAY2BGR,
-    "8UC1": cv2.COLOR_GRAY2BGR,
-    "rgb8": cv2.COLOR_RGB2BGR,
-    "bgra8": cv2.COLOR_BGRA2BGR,
-    "8UC4": cv2.COLOR_BGRA2BGR,
-    "rgba8": cv2.COLOR_RGBA2BGR,
-}
 
-
-def to_bgr(message: ImageMessage) -> np.ndarray:
+def to_bgr(message: ImageMessage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Return a raw image as uint8 BGR of shape (height, width, 3).
 
     A view of the message's data where its encoding allows (bgr8), so treat it as read only. 16-bit
@@ -78,90 +141,200 @@ def to_bgr(message: ImageMessage) -> np.ndarray:
     Raises:
         ImageError: where size, encoding, step or data do not make a picture.
     """
-    height, width, step, encoding = message.height, message.width, message.step, message.encoding
-    if height == 0 or width == 0:
-        raise ImageError("zero size", f"image is {width} x {height} pixels")
-    if encoding not in BYTES_PER_PIXEL:
+    height, width, step = message.height, message.width, message.step
+    encoding = ENCODINGS.get(message.encoding)
+    _check_size(width, height, max_pixels)
+    if encoding is None:
         raise ImageError(
             "encoding",
-            f"image encoding {encoding!r} is not supported, "
-            f"known are {', '.join(BYTES_PER_PIXEL)}",
+            f"image encoding {quote(message.encoding)} is not supported, "
+            f"known are {', '.join(ENCODINGS)}",
         )
-    pixel = BYTES_PER_PIXEL[encoding]
-    if step < width * pixel:
+    if step < width * encoding.pixel:
         raise ImageError(
-            "step", f"image step {step} is below width {width} x {pixel} bytes ({encoding})"
+            "step",
+            f"image step {step} is below width {width} x {encoding.pixel} bytes "
+            f"({message.encoding})",
         )
     data = np.frombuffer(message.data, np.uint8)
-    if data.size < height * step:
+    rows = int(height * encoding.rows)
+    if data.size < rows * step:
         raise ImageError(
             "data length",
-            f"image data has {data.size} bytes, "
-            f"height {height} x step {step} needs {height * step}",
+            f"image data has {data.size} bytes, {rows} rows x step {step} need {rows * step}",
         )
-    if encoding in ("bgr8", "8UC3"):
-        return np.ndarray((height, width, 3), np.uint8, data, strides=(step, 3, 1))
-    rows: np.ndarray = np.ndarray((height, width * pixel), np.uint8, data, strides=(step, 1))
-    if encoding in _DIRECT:
-        image = rows if pixel == 1 else rows.reshape(height, width, pixel)
-        return cv2.cvtColor(image, _DIRECT[encoding])
-    if encoding.startswith("bayer") and min(height, width) < 2:
+    if message.encoding.startswith("bayer") and min(height, width) < 2:
         raise ImageError(
-            "zero size", f"image is {width} x {height} pixels, too few for {encoding}"
+            "zero size", f"image is {width} x {height} pixels, too few for {message.encoding}"
         )
-    # rosbags-image takes no padded rows, so padding is cut off for both converters
-    packed = SimpleNamespace(
-        height=height,
-        width=width,
-        encoding=encoding,
-        is_bigendian=message.is_bigendian,
-        step=width * pixel,
-        data=np.ascontiguousarray(rows).reshape(-1),
-    )
+    # planes keep the padding of their rows, as a row of one may be two of another
+    across = step if encoding.rows > 1 else width
     try:
-        return np.asarray(converter().to_bgr(packed))
-    except Exception as error:  # both libraries raise whatever their parts raise
+        pixels = _unpack(message, encoding, data, rows, across)
+        if encoding.type is np.uint16:
+            pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+        return encoding.to_bgr(pixels)[:, :width]
+    except cv2.error as error:  # odd sizes of YUV
         raise ImageError(
             "conversion",
-            f"{width} x {height} image of encoding {encoding} cannot be converted: {error}",
+            f"{width} x {height} image of encoding {message.encoding} cannot be converted: "
+            f"{' '.join(str(error).split())}",
         ) from error
 
 
-def decode(message: CompressedImageMessage, *, upright: bool = False) -> np.ndarray:
-    """Return a compressed image (JPEG, PNG, what else OpenCV reads) as to_bgr does a raw one.
+def _unpack(
+    message: ImageMessage, encoding: _Encoding, data: np.ndarray, rows: int, width: int
+) -> np.ndarray:
+    """Return the pixels in this machine's byte order, shape (rows, width[, channels])."""
+    shape = (rows, width, encoding.channels)[: 2 if encoding.channels == 1 else 3]
+    kind = np.dtype(encoding.type).newbyteorder(">" if message.is_bigendian else "<")
+    strides = (message.step, encoding.pixel, kind.itemsize)[: len(shape)]
+    pixels: np.ndarray = np.ndarray(shape, kind, data, strides=strides)
+    if encoding.bridged and (bridge := _cv_bridge()):
+        # without padding, which it takes for pixels
+        packed = SimpleNamespace(
+            height=rows,
+            width=width,
+            encoding=message.encoding,
+            is_bigendian=message.is_bigendian,
+            step=width * encoding.pixel,
+            data=pixels.tobytes(),
+        )
+        try:
+            unpacked = np.asarray(bridge.imgmsg_to_cv2(packed, "passthrough"))
+        except Exception as error:  # it raises whatever its parts raise
+            logger.debug("cv_bridge does not unpack %s: %s", message.encoding, error)
+        else:
+            if unpacked.shape == shape and unpacked.dtype == encoding.type:
+                return unpacked
+    # OpenCV reads neither foreign byte order nor 16 bits at odd addresses
+    return pixels if encoding.type is np.uint8 else pixels.astype(encoding.type)
 
-    Its orientation tag (EXIF) is ignored, as image_transport does, so that boxes and calibration
-    stay valid; `upright` follows it.
+
+@lru_cache(maxsize=1)
+def _cv_bridge() -> Any | None:
+    """Return cv_bridge's converter, None where there is none.
+
+    Only its `passthrough` may be called: where it was built for NumPy 1 and finds NumPy 2, as an
+    apt ROS does after `pip install numpy`, its conversion of colours ends the process.
+    """
+    try:
+        from cv_bridge import CvBridge  # type: ignore[import-not-found,unused-ignore]
+
+        return CvBridge()
+    except Exception as error:  # a broken installation may raise anything
+        logger.debug("no cv_bridge: %s", error)
+        return None
+
+
+def decode(
+    message: CompressedImageMessage, *, upright: bool = False, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """Return a compressed image (JPEG, PNG, WebP) as to_bgr does a raw one.
+
+    Only with `upright` is it turned by its orientation tag: image_transport does not turn, so that
+    boxes and calibration stay valid.
 
     Raises:
-        ImageError: where the data are empty, cut short or not an image.
+        ImageError: where the data are empty, cut short, too many pixels or no such picture.
     """
+    data, name = bytes(message.data), f"image of format {quote(message.format)}"
     if "compressedDepth" in message.format:
-        raise ImageError("encoding", f"format {message.format!r} is a depth image, not a picture")
-    data = bytes(message.data)
+        raise ImageError("encoding", f"{name} holds depths, it is no picture")
     if not data:
-        raise ImageError("zero size", "compressed image has no data")
-    # OpenCV fills what a cut file lacks with grey and reports success
-    whole = True
-    if data.startswith(b"\xff\xd8"):
-        whole = _jpeg_ends(data)
-    elif data.startswith(b"\x89PNG"):
-        whole = data.rfind(b"IEND") != -1
-    if not whole:
-        raise ImageError(
-            "truncated",
-            f"{message.format!r} image of {len(data)} bytes is cut short: no end marker",
-        )
+        raise ImageError("zero size", f"{name} has no data")
+    try:
+        width, height = _read_header(data)
+        _check_size(width, height, max_pixels)
+    except ImageError as error:
+        raise ImageError(error.cause, f"{name}: {error}") from None
+    # the header ends within a field
+    except (struct.error, IndexError):
+        raise _cut(data) from None
     flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # a header that names more pixels than OpenCV's limit
+    except cv2.error:
         image = None
     if image is None:
-        raise ImageError(
-            "decoding", f"{len(data)} bytes of format {message.format!r} are no image OpenCV reads"
-        )
+        raise ImageError("decoding", f"{name}: {len(data)} bytes cannot be decoded")
     return image
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width == 0 or height == 0:
+        raise ImageError("zero size", f"image is {width} x {height} pixels")
+    if width * height > max_pixels:
+        raise ImageError(
+            "too large",
+            f"image is {width} x {height} pixels, {max_pixels / 1e6:g} megapixels are allowed",
+        )
+
+
+def _read_header(data: bytes) -> tuple[int, int]:
+    """Return width and height of a picture that is whole, as its header claims them.
+
+    OpenCV reports no size before it decodes, and fills what a cut file lacks with grey.
+    """
+    if data.startswith(b"\xff\xd8"):
+        return _read_jpeg_header(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        if data.rfind(b"IEND") == -1:
+            raise _cut(data)
+        return struct.unpack_from(">2I", data, 16)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
+            raise _cut(data)
+        return _read_webp_header(data)
+    raise ImageError("format", f"{len(data)} bytes are no JPEG, PNG or WebP")
+
+
+def _cut(data: bytes) -> ImageError:
+    return ImageError("truncated", f"{len(data)} bytes are cut short: no end marker")
+
+
+def _read_jpeg_header(data: bytes) -> tuple[int, int]:
+    """Return width and height of a JPEG (ITU-T T.81, annex B).
+
+    Segments are stepped over one by one, as an embedded thumbnail has a size and an end too. Any
+    number of fill bytes 0xFF may stand before a marker.
+    """
+    position, size = 2, (0, 0)
+    while data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        # a start of frame; three numbers in its range mean something else
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">2H", data, position + 5)
+            size = width, height
+        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+        if marker == 0xDA:  # start of scan
+            if data.find(b"\xff\xd9", position) == -1:
+                raise _cut(data)
+            # every block of 8 x 8 pixels takes a bit at least
+            if size[0] * size[1] > 512 * len(data):
+                raise ImageError(
+                    "truncated", f"{len(data)} bytes are too few for {size[0]} x {size[1]} pixels"
+                )
+            return size
+    raise _cut(data)
+
+
+def _read_webp_header(data: bytes) -> tuple[int, int]:
+    """Return width and height of a WebP (RFC 9649, sections 2.5 to 2.7)."""
+    kind = data[12:16]
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<2H", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X":
+        canvas = int.from_bytes(data[24:30], "little")
+        return (canvas & 0xFFFFFF) + 1, (canvas >> 24) + 1
+    raise ImageError("format", f"WebP begins with chunk {quote(str(kind))}, not with a picture")
 
 
 def check_stamp(stamp: int, before: int | None) -> None:
@@ -175,94 +348,3 @@ def check_stamp(stamp: int, before: int | None) -> None:
     if stamp == before:
         text = f"{stamp // SECOND}.{stamp % SECOND:09d}"
         raise ImageError("stamp repeated", f"image stamp {text} is that of the image before")
-
-
-def _jpeg_ends(data: bytes) -> bool:
-    """Tell whether an end marker follows the start of scan (ITU-T T.81, annex B).
-
-    Segments before the scan are stepped over, as an embedded thumbnail has an end marker too.
-    Any number of fill bytes 0xFF may stand before a marker.
-    """
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        if data[position + 1] == 0xFF:
-            position += 1
-            continue
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        scan = data[position + 1] == 0xDA
-        position += 2 + length
-        if scan:
-            return data.find(b"\xff\xd9", position) != -1
-    return False
-
-
-class Converter(NamedTuple):
-    """The library that converts what is not plain 8-bit, by its name."""
-
-    name: str
-    to_bgr: Callable[[Any], np.ndarray]
-
-
-@lru_cache(maxsize=1)
-def converter() -> Converter:
-    """Return the first library that is installed and converts a known Bayer and 16-bit image.
-
-    The check matters: the package `cv-bridge` on PyPI is ROS 1 code that imports, then fails.
-
-    Raises:
-        ImageError: where neither works.
-    """
-    reasons = []
-    for candidate in (_cv_bridge, _rosbags_image):
-        try:
-            found = candidate()
-            _check(found)
-        except Exception as error:  # a broken installation may raise anything
-            reason = f"{candidate.__name__[1:]}: {type(error).__name__}: {error}"
-            logger.debug("converter not usable: %s", reason)
-            reasons.append(reason)
-        else:
-            return found
-    raise ImageError(
-        "conversion",
-        f"neither cv_bridge nor rosbags-image works ({'; '.join(reasons)}); "
-        "install one of them for Bayer, YUV and 16-bit images",
-    )
-
-
-def _cv_bridge() -> Converter:
-    from cv_bridge import CvBridge  # type: ignore[import-not-found,unused-ignore]
-
-    bridge = CvBridge()
-    return Converter("cv_bridge", lambda message: bridge.imgmsg_to_cv2(message, "bgr8"))
-
-
-def _rosbags_image() -> Converter:
-    from rosbags.image import image_to_cvimage
-
-    return Converter("rosbags-image", lambda message: image_to_cvimage(message, "bgr8"))
-
-
-def _check(found: Converter) -> None:
-    bayer = np.empty((8, 8), np.uint8)
-    bayer[0::2, 0::2], bayer[1::2, 1::2] = 200, 40  # red, blue
-    bayer[0::2, 1::2] = bayer[1::2, 0::2] = 120
-    grey = np.full((8, 8), 100 * 257, ">u2")
-    for encoding, pixels, expected in (
-        ("bayer_rggb8", bayer, (40, 120, 200)),
-        ("mono16", grey, (100, 100, 100)),
-    ):
-        message = SimpleNamespace(
-            height=8,
-            width=8,
-            encoding=encoding,
-            is_bigendian=int(pixels.dtype.itemsize > 1),
-            step=8 * pixels.dtype.itemsize,
-            data=pixels.view(np.uint8).reshape(-1),
-        )
-        image = found.to_bgr(message)
-        if image.shape != (8, 8, 3) or image.dtype != np.uint8:
-            raise ValueError(f"{encoding} became {image.dtype} of shape {image.shape}")
-        # 1 for rounding
-        if np.abs(image[4, 4].astype(int) - expected).max() > 1:
-            raise ValueError(f"{encoding} became {image[4, 4]} instead of {expected}")

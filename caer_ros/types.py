@@ -25,6 +25,11 @@ class CaerError(Exception):
     """
 
 
+def quote(text: str, most: int = 60) -> str:
+    """Return foreign text as a log line may show it: cut, quoted, control characters escaped."""
+    return repr(text if len(text) <= most else f"{text[:most]}…")
+
+
 class Emotion(IntEnum):
     """The seven classes in CAER's order (Lee et al., ICCV 2019, section 4.1)."""
 

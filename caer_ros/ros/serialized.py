@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serialized image messages read in place.
 
-rclpy copies every field of a message it deserializes; a subscription with `raw=True` and the few
-lines here leave the pixels where the middleware put them.
+A subscription with `raw=True` and the few lines here leave the pixels where the middleware put
+them, and refuse bytes that would end the process in the middleware's own deserializer
+(docs/decisions/raw_subscription.md).
 """
 
 from __future__ import annotations
@@ -11,15 +12,11 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
-
 from caer_ros.images import ImageError
 from caer_ros.types import SECOND
 
-_CDR_LE = b"\x00\x01"
-"""Encapsulation of plain little endian CDR (OMG DDSI-RTPS 2.5, section 10.2), what every common
-middleware and machine uses; anything else is left to rclpy."""
+_BYTE_ORDER = {b"\x00\x00": ">", b"\x00\x01": "<"}
+"""The encapsulations of plain CDR (OMG DDSI-RTPS 2.5, section 10.2): the one that ROS 2 uses."""
 
 
 @dataclass(slots=True)
@@ -50,13 +47,8 @@ def read_image(serialized: bytes) -> SerializedImage:
     """Read a serialized sensor_msgs/Image without copying its pixels.
 
     Raises:
-        ImageError: where the bytes end before the message does.
+        ImageError: where the bytes are not plain CDR or end before the message does.
     """
-    if serialized[:2] != _CDR_LE:
-        m = deserialize_message(serialized, Image)
-        return SerializedImage(
-            *_header(m), m.height, m.width, m.encoding, m.is_bigendian, m.step, m.data
-        )
     cdr = _Cdr(serialized)
     return SerializedImage(
         stamp=cdr.stamp(),
@@ -74,36 +66,36 @@ def read_compressed_image(serialized: bytes) -> SerializedCompressedImage:
     """Read a serialized sensor_msgs/CompressedImage without copying its data.
 
     Raises:
-        ImageError: where the bytes end before the message does.
+        ImageError: where the bytes are not plain CDR or end before the message does.
     """
-    if serialized[:2] != _CDR_LE:
-        m = deserialize_message(serialized, CompressedImage)
-        return SerializedCompressedImage(*_header(m), m.format, m.data)
     cdr = _Cdr(serialized)
     return SerializedCompressedImage(cdr.stamp(), cdr.string(), cdr.string(), cdr.sequence())
 
 
-def _header(message: Image | CompressedImage) -> tuple[int, str]:
-    stamp = message.header.stamp
-    return stamp.sec * SECOND + stamp.nanosec, message.header.frame_id
-
-
 class _Cdr:
-    """Reads plain little endian CDR from front to back; alignment counts from the fifth byte."""
+    """Reads plain CDR from front to back; alignment counts from the fifth byte."""
 
     def __init__(self, serialized: bytes) -> None:
+        order = _BYTE_ORDER.get(serialized[:2])
+        if order is None or len(serialized) < 4:
+            raise ImageError(
+                "malformed",
+                f"message of {len(serialized)} bytes begins with {serialized[:4].hex(' ')!r}, "
+                "not as plain CDR does",
+            )
+        self._order = order
         self._body = memoryview(serialized)[4:]
         self._at = 0
 
     def stamp(self) -> int:
-        seconds = self._take("<i", 4, 4)
+        seconds = self._take("i", 4)
         return seconds * SECOND + self.uint32()
 
     def uint8(self) -> int:
-        return self._take("<B", 1, 1)
+        return self._take("B", 1)
 
     def uint32(self) -> int:
-        return self._take("<I", 4, 4)
+        return self._take("I", 4)
 
     def string(self) -> str:
         # the length counts the terminating zero
@@ -117,9 +109,9 @@ class _Cdr:
         self._at += length
         return found
 
-    def _take(self, kind: str, size: int, alignment: int) -> int:
-        at = -(-self._at // alignment) * alignment
+    def _take(self, kind: str, size: int) -> int:
+        at = -(-self._at // size) * size
         if at + size > len(self._body):
             raise ImageError("malformed", f"message of {len(self._body) + 4} bytes is cut short")
         self._at = at + size
-        return int(struct.unpack_from(kind, self._body, at)[0])
+        return int(struct.unpack_from(self._order + kind, self._body, at)[0])
