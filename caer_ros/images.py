@@ -132,7 +132,7 @@ ENCODINGS = {
 """Encodings (sensor_msgs/image_encodings.hpp) a face can be looked for in."""
 
 
-def to_bgr(message: ImageMessage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def to_bgr(message: ImageMessage, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Return a raw image as uint8 BGR of shape (height, width, 3).
 
     A view of the message's data where its encoding allows (bgr8), so treat it as read only. 16-bit
@@ -246,11 +246,16 @@ def decode(
     try:
         width, height = _read_header(data)
         _check_size(width, height, max_pixels)
+        # a block of 8 x 8 pixels takes a bit of a JPEG at least
+        if data.startswith(_JPEG) and width * height > 8 * 64 * len(data):
+            raise ImageError(
+                "truncated", f"{len(data)} bytes are too few for {width} x {height} pixels"
+            )
     except ImageError as error:
         raise ImageError(error.cause, f"{name}: {error}") from None
     # the header ends within a field
     except (struct.error, IndexError):
-        raise _cut(data) from None
+        raise ImageError("truncated", f"{name}: {len(data)} bytes are cut short") from None
     flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -259,6 +264,9 @@ def decode(
     if image is None:
         raise ImageError("decoding", f"{name}: {len(data)} bytes cannot be decoded")
     return image
+
+
+_JPEG = b"\xff\xd8"
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -276,7 +284,7 @@ def _read_header(data: bytes) -> tuple[int, int]:
 
     OpenCV reports no size before it decodes, and fills what a cut file lacks with grey.
     """
-    if data.startswith(b"\xff\xd8"):
+    if data.startswith(_JPEG):
         return _read_jpeg_header(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         if data.rfind(b"IEND") == -1:
@@ -286,7 +294,7 @@ def _read_header(data: bytes) -> tuple[int, int]:
         if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
             raise _cut(data)
         return _read_webp_header(data)
-    raise ImageError("format", f"{len(data)} bytes are no JPEG, PNG or WebP")
+    raise ImageError("decoding", f"{len(data)} bytes are no JPEG, PNG or WebP")
 
 
 def _cut(data: bytes) -> ImageError:
@@ -313,11 +321,6 @@ def _read_jpeg_header(data: bytes) -> tuple[int, int]:
         if marker == 0xDA:  # start of scan
             if data.find(b"\xff\xd9", position) == -1:
                 raise _cut(data)
-            # every block of 8 x 8 pixels takes a bit at least
-            if size[0] * size[1] > 512 * len(data):
-                raise ImageError(
-                    "truncated", f"{len(data)} bytes are too few for {size[0]} x {size[1]} pixels"
-                )
             return size
     raise _cut(data)
 
@@ -334,7 +337,7 @@ def _read_webp_header(data: bytes) -> tuple[int, int]:
     if kind == b"VP8X":
         canvas = int.from_bytes(data[24:30], "little")
         return (canvas & 0xFFFFFF) + 1, (canvas >> 24) + 1
-    raise ImageError("format", f"WebP begins with chunk {quote(str(kind))}, not with a picture")
+    raise ImageError("decoding", f"WebP begins with chunk {quote(str(kind))}, not with a picture")
 
 
 def check_stamp(stamp: int, before: int | None) -> None:

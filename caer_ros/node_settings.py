@@ -22,9 +22,16 @@ class NodeSettings(PipelineSettings):
     )
     image_transport: str = setting(
         "raw",
-        "raw reads sensor_msgs/Image; compressed reads sensor_msgs/CompressedImage (JPEG, PNG) "
-        "from <topic>/compressed, or from the topic itself where it ends so",
+        "raw reads sensor_msgs/Image; compressed reads sensor_msgs/CompressedImage (JPEG, PNG, "
+        "WebP) from <topic>/compressed, or from the topic itself where it ends so",
         choices=("raw", "compressed"),
+    )
+    image_max_megapixels: float = setting(
+        64.0,
+        "most pixels of an image, in millions; a header that claims more is refused before "
+        "anything is decoded",
+        minimum=0.1,
+        maximum=1000.0,
     )
     camera_info_topics: list[str] = setting(
         [""],
@@ -34,6 +41,11 @@ class NodeSettings(PipelineSettings):
     diagnostics_period: float = setting(
         1.0, "seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
     )
+
+    @property
+    def max_pixels(self) -> int:
+        """`image_max_megapixels` in pixels."""
+        return int(self.image_max_megapixels * 1e6)
 
     def __post_init__(self) -> None:
         topics = self.image_topics

@@ -19,7 +19,7 @@ import numpy as np
 from caer_ros.images import ImageError, decode
 from caer_ros.types import SECOND, CaerError
 
-PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
 """Endings of files that are read as pictures, in lower case."""
 
 FOLDER_FPS = 10.0

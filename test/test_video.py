@@ -235,7 +235,7 @@ def test_a_broken_picture_is_an_error(content: bytes, tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("ending", [".bmp", ".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
 def test_every_kind_of_picture_is_read(ending: str, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / f"a{ending}"), shade(77))
     assert np.abs(read_picture(tmp_path / f"a{ending}").astype(int) - 77).max() <= 2

@@ -22,7 +22,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
 from caer_ros.files import whole_folder
-from caer_ros.images import decode, to_bgr
+from caer_ros.images import MAX_PIXELS, decode, to_bgr
 from caer_ros.types import SECOND, CaerError
 from caer_ros.video import natural
 
@@ -70,13 +70,14 @@ class RecordedImage:
     def frame_id(self) -> str:
         return str(self.message.header.frame_id)
 
-    def to_bgr(self) -> np.ndarray:
+    def to_bgr(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Return the image as uint8 BGR of shape (height, width, 3).
 
         Raises:
             ImageError: naming what does not fit.
         """
-        return (decode if self.type == COMPRESSED_IMAGE else to_bgr)(self.message)
+        read = decode if self.type == COMPRESSED_IMAGE else to_bgr
+        return read(self.message, max_pixels=max_pixels)
 
 
 def image_to_cdr(

@@ -166,11 +166,12 @@ class _Run:
     def process(self, batch: list[tuple[RecordedImage, float]]) -> None:
         """Take images, each with the moment its latency counts from, through the pipeline."""
         self.taken += len(batch)
+        max_pixels = self._job.settings.max_pixels
         images, frames = [], []
         for image, since in batch:
             try:
                 check_stamp(image.stamp, self._stamps.get(image.topic))
-                frames.append(Frame(image.topic, image.stamp, image.to_bgr()))
+                frames.append(Frame(image.topic, image.stamp, image.to_bgr(max_pixels)))
             except ImageError as error:
                 if not self._tally.failed[error.cause]:
                     self._warnings.append(f"{image.topic} at {image.time} ns: {error}")

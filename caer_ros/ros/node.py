@@ -33,7 +33,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from caer_ros.drawing import draw_readings
-from caer_ros.images import converter
 from caer_ros.msg import EmotionArray
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.bearing import base_topic, camera_info_topic
@@ -140,6 +139,7 @@ class CaerNode(LifecycleNode):
         self._worker = Worker(
             self._pipeline,
             compressed=self._settings.image_transport == "compressed",
+            max_pixels=self._settings.max_pixels,
             publish=self._publish,
             statistics=self._statistics,
             now=lambda: self.get_clock().now().nanoseconds,
@@ -187,10 +187,6 @@ class CaerNode(LifecycleNode):
         self.get_logger().info(
             f"configured: {weights} on {engine.name} ({engine.device}, {engine.precision})"
         )
-        try:
-            self.get_logger().info(f"Bayer, YUV and 16-bit images go through {converter().name}")
-        except CaerError as error:
-            self.get_logger().warning(f"Bayer, YUV and 16-bit images cannot be read: {error}")
         if not engine.spec.trained:
             self.get_logger().warning(
                 f"weights {weights} are a random initialisation: the emotions mean nothing"

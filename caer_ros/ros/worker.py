@@ -7,11 +7,12 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from caer_ros.images import ImageError, check_stamp, decode, to_bgr
+from caer_ros.images import MAX_PIXELS, ImageError, check_stamp, decode, to_bgr
 from caer_ros.perception.bearing import CalibrationError, CameraModel, add_bearings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.diagnostics import Statistics
@@ -36,9 +37,10 @@ class Worker:
         publish: Publish,
         statistics: Statistics,
         now: Callable[[], int],
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._pipeline = pipeline
-        self._read = _read_compressed if compressed else _read_raw
+        self._read = partial(_read_compressed if compressed else _read_raw, max_pixels=max_pixels)
         self._publish = publish
         self._statistics = statistics
         self._now = now
@@ -189,11 +191,11 @@ def seconds(nanoseconds: int) -> str:
     return f"{sign}{whole}.{rest:09d}"
 
 
-def _read_raw(serialized: bytes) -> tuple[int, str, np.ndarray]:
+def _read_raw(serialized: bytes, max_pixels: int) -> tuple[int, str, np.ndarray]:
     message = read_image(serialized)
-    return message.stamp, message.frame_id, to_bgr(message)
+    return message.stamp, message.frame_id, to_bgr(message, max_pixels=max_pixels)
 
 
-def _read_compressed(serialized: bytes) -> tuple[int, str, np.ndarray]:
+def _read_compressed(serialized: bytes, max_pixels: int) -> tuple[int, str, np.ndarray]:
     message = read_compressed_image(serialized)
-    return message.stamp, message.frame_id, decode(message)
+    return message.stamp, message.frame_id, decode(message, max_pixels=max_pixels)

@@ -21,7 +21,7 @@ def changed(message, **fields):
 
 BROKEN = {
     "step": ({"step": 900}, "image step 900 is below width 320 x 3 bytes (bgr8)"),
-    "data length": ({"data": b"\0" * 1000}, "image data has 1000 bytes, height 240 x step 960"),
+    "data length": ({"data": b"\0" * 1000}, "image data has 1000 bytes, 240 rows x step 960 need"),
     "encoding": ({"encoding": "rgb9"}, "image encoding 'rgb9' is not supported"),
     "zero size": ({"width": 0}, "image is 0 x 240 pixels"),
 }
@@ -75,6 +75,20 @@ def test_grey_bayer_16_bit_and_yuv_cameras_are_served(served, encoding, bytes_pe
     answer = served.answer(make)
 
     assert (answer.image_width, answer.image_height) == (320, 240)
+
+
+@pytest.mark.parametrize("message", ["00 00 00 05", "00 02 00 ff", "00 01 00 00", "ff"])
+def test_bytes_that_are_no_message_end_no_node(served, message):
+    served.answer(served.picture)
+    before = int(served.values("/image").get("errors: malformed", "0"))
+
+    served.spin(
+        lambda: int(served.values("/image").get("errors: malformed", "0")) > before,
+        again=lambda: served.publish(bytes.fromhex(message)),
+    )
+
+    served.answer(served.picture)
+    assert not served.process.ended
 
 
 def test_a_stamp_of_zero_is_refused(served):
@@ -153,10 +167,29 @@ def test_a_jpeg_cut_in_half_is_refused_and_the_next_one_served(graph):
         again=lambda: graph.publish(message(half), "/eye/compressed"),
     )
 
-    node.wait_for(f"image of {len(half)} bytes is cut short")
+    node.wait_for(f"{len(half)} bytes are cut short")
     whole = graph.answer(lambda: message(jpeg), "/eye/compressed")
     assert (whole.image_width, whole.image_height) == (320, 240)
     assert whole.camera == "/eye/compressed"
+
+
+def test_a_header_that_claims_more_than_allowed_is_refused(graph):
+    node = graph.start_active_node(
+        *("-p", "image_transport:=compressed", "-p", "image_max_megapixels:=0.1")
+    )
+
+    def picture(height: int) -> CompressedImage:
+        jpeg = cv2.imencode(".jpg", np.full((height, 320, 3), 90, np.uint8))[1]
+        header = to_header(graph.now(), "head")
+        return CompressedImage(header=header, format="jpeg", data=jpeg.tobytes())
+
+    graph.spin(
+        lambda: graph.values("/image/compressed").get("errors: too large"),
+        again=lambda: graph.publish(picture(400), "/image/compressed"),
+    )
+
+    node.wait_for("image is 320 x 400 pixels, 0.1 megapixels are allowed")
+    assert graph.answer(lambda: picture(240), "/image/compressed").image_height == 240
 
 
 def test_two_cameras_of_one_frame_are_answered_apart(graph):

@@ -82,7 +82,7 @@ def big_endian_image() -> bytes:
     return b"\0\0\0\0" + body
 
 
-def test_what_is_not_plain_little_endian_is_left_to_rclpy():
+def test_what_a_big_endian_machine_sends_is_read_too():
     read = read_image(big_endian_image())
 
     assert (read.stamp, read.frame_id) == (5 * SECOND + 6, "eye")
@@ -100,3 +100,21 @@ def test_bytes_that_end_too_early_are_an_error_at_any_place(read):
         with pytest.raises(ImageError) as error:
             read(serialized[:length])
         assert error.value.cause == "malformed"
+
+
+@pytest.mark.parametrize("read", [read_image, read_compressed_image])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "00",
+        "00 01 00",
+        "00 00 00 05",  # rclpy's deserializer ends the process here, with SIGSEGV
+        *[f"{begin} 00 00" + 100 * " 00" for begin in ("00 02", "00 07", "00 0b", "ff 01")],
+    ],
+)
+def test_what_is_no_plain_cdr_is_refused(read, message):
+    with pytest.raises(ImageError) as error:
+        read(bytes.fromhex(message))
+
+    assert error.value.cause == "malformed"
