@@ -31,7 +31,12 @@ def quote(text: str, most: int = 60) -> str:
 
 
 class Emotion(IntEnum):
-    """The seven classes in CAER's order (Lee et al., ICCV 2019, section 4.1)."""
+    """The seven classes in CAER's order (Lee et al., ICCV 2019, section 4.1).
+
+    >>> from caer_ros import Emotion
+    >>> Emotion.FEAR.label, [int(emotion) for emotion in Emotion]
+    ('scared', [0, 1, 2, 3, 4, 5, 6])
+    """
 
     ANGER = 0
     DISGUST = 1
@@ -101,6 +106,13 @@ class Reading:
     `probabilities` has seven floats in `Emotion` order, smoothed, summing to 1; `clip_duration`
     and `since` are nanoseconds. `attention`, where the weights in use have a context stream, is
     the spatial attention of the last inference: float32 of shape (height, width), summing to 1.
+
+        >>> import caer_ros
+        >>> person = caer_ros.read("people.jpg")[0]
+        >>> person.emotion.label, person.confidence == person.probabilities[person.emotion]
+        ('happy', True)
+        >>> person.face.x1 < person.face.x2, person.detected, person.attention
+        (True, True, None)
     """
 
     person_id: str

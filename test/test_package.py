@@ -192,7 +192,9 @@ def test_colcon_builds_and_tests_a_workspace_that_works(options, tmp_path):
     script = (
         ". install/setup.sh && command -v caer && caer --help && python -c '"
         "import ament_index_python as index, caer_ros.cli, caer_ros.msg;"
-        'print(index.get_package_share_directory("caer_ros"), caer_ros.msg.EmotionArray())\''
+        'print(index.get_package_share_directory("caer_ros"), caer_ros.msg.EmotionArray());'
+        # rosidl installs an empty caer_ros/__init__.py: ours has to come after it
+        "print(caer_ros.read.__module__, *dir(caer_ros))'"
     )
     used = subprocess.run(
         ["sh", "-c", script], cwd=tmp_path, env=ros, capture_output=True, text=True
@@ -200,3 +202,4 @@ def test_colcon_builds_and_tests_a_workspace_that_works(options, tmp_path):
     assert used.returncode == 0, used.stdout + used.stderr
     assert str(tmp_path / "install" / "caer_ros" / "bin" / "caer") in used.stdout
     assert str(tmp_path / "install" / "caer_ros" / "share" / "caer_ros") in used.stdout
+    assert used.stdout.splitlines()[-1] == " ".join(["caer_ros.api", *sorted(dir(caer_ros))])

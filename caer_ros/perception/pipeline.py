@@ -118,6 +118,17 @@ class EmotionPipeline:
     """Reads the emotions of everybody in the images of any number of cameras.
 
     The same frames give the same readings: nothing depends on the machine's clock.
+
+        >>> import numpy as np
+        >>> from caer_ros import EmotionPipeline
+        >>> from caer_ros.perception.pipeline import PipelineSettings
+        >>> from caer_ros.types import Frame
+        >>> pipeline = EmotionPipeline.from_settings(PipelineSettings())
+        >>> image = np.zeros((480, 640, 3), np.uint8)
+        >>> [result] = pipeline.process([Frame(camera="head", stamp=0, image=image)])
+        >>> result.camera, result.readings
+        ('head', ())
+        >>> pipeline.close()
     """
 
     def __init__(

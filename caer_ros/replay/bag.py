@@ -32,6 +32,7 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 TYPES = get_typestore(Stores.LATEST)
 """Message types; those of images are the same in all ROS 2 distributions."""
 
+_STORAGE = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -244,8 +245,7 @@ class Bag:
             )
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             self.warnings.append(f"{self.path}/metadata.yaml is not readable: {error!r}")
-        endings = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
-        files = [file for file in self.path.iterdir() if file.name.endswith(endings)]
+        files = [file for file in self.path.iterdir() if file.name.endswith(_STORAGE)]
         return sorted(files, key=natural), 0
 
     def _open(self, file: Path) -> _Storage | None:
@@ -329,6 +329,14 @@ class _TruncatedMcap:
                     found[m.channel_id].msgcount += 1
                     yield found[m.channel_id], m.log_time, m.data
         self._connections = found
+
+
+def is_bag(path: Path) -> bool:
+    """Tell whether a file or folder is a bag, by its name or what lies in it."""
+    if path.is_dir():
+        content = [entry.name for entry in path.iterdir()]
+        return "metadata.yaml" in content or any(n.endswith(_STORAGE) for n in content)
+    return path.name.endswith((*_STORAGE, ".bag"))
 
 
 @contextmanager

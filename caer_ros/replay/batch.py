@@ -15,26 +15,20 @@ from typing import Any
 
 from tqdm import tqdm
 
+from caer_ros.replay.bag import is_bag
 from caer_ros.replay.job import Job, ReplayError, replay
 from caer_ros.types import CaerError
 from caer_ros.video import natural
 
-_STORAGE = (".mcap", ".db3", ".zstd")
 _SLOWEST = 5
 
 
 def find_bags(path: Path) -> list[Path]:
     """Return the bags in a folder, in natural order; none where it is itself a bag, or a file."""
-    if not path.is_dir() or _is_bag(path):
+    if not path.is_dir() or is_bag(path):
         return []
     content = sorted(path.iterdir(), key=natural)
-    return [entry for entry in content if entry.suffix == ".bag" or _is_bag(entry)]
-
-
-def _is_bag(path: Path) -> bool:
-    return path.is_dir() and any(
-        entry.name == "metadata.yaml" or entry.suffix in _STORAGE for entry in path.iterdir()
-    )
+    return [entry for entry in content if is_bag(entry)]
 
 
 def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dict[str, Any]]:
