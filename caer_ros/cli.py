@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from caer_ros.paths import package_version
+from caer_ros.text import printable
 from caer_ros.types import CaerError
 
 
@@ -74,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except CaerError as error:
-        return _fail(str(error))
+        # names in it may come from a bag or a message
+        return _fail("\n".join(printable(line, 10_000) for line in str(error).splitlines()))
     except ModuleNotFoundError as error:
         return _fail(
             f"`caer {name}` needs the Python module {error.name}, which is not installed; "

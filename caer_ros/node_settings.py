@@ -64,7 +64,13 @@ def load_settings(config: Path | None) -> NodeSettings:
     Raises:
         SettingError: where the file cannot be read, or a setting is unknown or does not fit.
     """
-    return build(NodeSettings, read_parameters(config) if config else {})
+    if config is None:
+        return NodeSettings()
+    values = read_parameters(config)
+    try:
+        return build(NodeSettings, values)
+    except SettingError as error:
+        raise SettingError(f"{config}: {error}") from error
 
 
 PAGE = """\

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -21,6 +22,13 @@ S = TypeVar("S")
 
 OF_RCLPY = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 """Beginnings of the parameter names that rclpy itself declares for every node."""
+
+
+LONGEST = 1_000_000
+"""Most bytes of a file that people write."""
+
+DEEPEST = 20
+"""Most levels of nesting in such a file."""
 
 
 class SettingError(CaerError):
@@ -126,7 +134,9 @@ def build(cls: type[S], values: Mapping[str, Any]) -> S:
     known = {leaf.name: leaf for leaf in describe(cls)}
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise SettingError(f"unknown setting {unknown[0]!r}, known are {', '.join(known)}")
+        likely = get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {likely[0]}?" if likely else f"known are {', '.join(known)}"
+        raise SettingError(f"unknown setting {unknown[0]!r}, {hint}")
     return _build(cls, {name: known[name].check(value) for name, value in values.items()}, "")
 
 
@@ -150,12 +160,7 @@ def read_parameters(path: Path, node: str = "caer") -> dict[str, Any]:
     Raises:
         SettingError: where the file cannot be read, or is no parameter file for `node`.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path} is not YAML: {error}") from error
+    content = construct(compose(read_text(path), str(path)), str(path))
     values: dict[str, Any] = {}
     for name, value in flatten(content if isinstance(content, Mapping) else {}).items():
         owner, _, parameter = name.partition(".ros__parameters.")
@@ -166,3 +171,69 @@ def read_parameters(path: Path, node: str = "caer") -> dict[str, Any]:
             f"{path} has no ros__parameters for a node {node!r}; config/caer.yaml shows the form"
         )
     return {name: value for name, value in values.items() if not name.startswith(OF_RCLPY)}
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that people write, in UTF-8 with or without byte order mark.
+
+    Raises:
+        SettingError: where it is no plain file, larger than `LONGEST` bytes, or not UTF-8.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise SettingError(f"cannot read {path}: it is no file")
+        size = path.stat().st_size
+        if size > LONGEST:
+            raise SettingError(f"{path} has {size} bytes, expected at most {LONGEST}")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """Return the tree of a YAML text, None of an empty one.
+
+    Aliases (`*a`) are refused, as rcl refuses them in parameter files: a few lines of them stand
+    for gigabytes.
+
+    Raises:
+        SettingError: naming `name` and the line.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                raise SettingError(f"{name}:{line}: an alias (*{event.anchor}) is not read here")
+            if depth > DEEPEST:
+                raise SettingError(f"{name}:{line}: nested deeper than {DEEPEST}")
+        return yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingError(f"{name}:{line}: not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise SettingError(f"{name} is not YAML: {error}") from error
+
+
+def construct(node: yaml.Node | None, name: str) -> Any:
+    """Return the plain values of a YAML tree.
+
+    Raises:
+        SettingError: naming `name` and the line, where a value is not what its tag says.
+    """
+    if node is None:
+        return None
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    # the constructors raise whatever int(), datetime and dict do
+    except Exception as error:
+        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        line = node.start_mark.line + 1 if node.start_mark else 1
+        raise SettingError(f"{name}:{line}: {reason}") from error
+    finally:
+        loader.dispose()

@@ -56,6 +56,25 @@ LABELS = ("angry", "disgusted", "scared", "happy", "neutral", "sad", "surprised"
 """Words of hri_msgs/Expression (REP 155), indexed by `Emotion`."""
 
 
+SPELLINGS = {
+    Emotion.ANGER: ("anger", "angry"),
+    Emotion.DISGUST: ("disgust", "disgusted"),
+    Emotion.FEAR: ("fear", "fearful", "afraid", "scared"),
+    Emotion.HAPPY: ("happy", "happiness", "joy"),
+    Emotion.NEUTRAL: ("neutral", "neutrality"),
+    Emotion.SAD: ("sad", "sadness"),
+    Emotion.SURPRISE: ("surprise", "surprised"),
+}
+"""Words that people and data sets use for each emotion, in lower case."""
+
+_BY_WORD = {word: emotion for emotion, words in SPELLINGS.items() for word in words}
+
+
+def emotion_named(word: str) -> Emotion | None:
+    """Return the emotion that a word in `SPELLINGS` means, in upper or lower case; else None."""
+    return _BY_WORD.get(word.strip().lower())
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """A face in an image: box corners in pixels (may reach beyond the border), score 0 to 1."""

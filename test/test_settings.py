@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings refuse what does not fit, and say why."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
 
+from caer_ros.node_settings import load_settings
 from caer_ros.settings import (
     SettingError,
     build,
@@ -70,7 +72,8 @@ def test_a_whole_number_serves_as_float_but_not_the_reverse():
         ("topics", "image", r"'image', expected a list of strings"),
         ("count", True, r"count is True, expected a int"),
         ("verbose", 1, r"verbose is 1, expected a bool"),
-        ("clips.rat", 3.0, r"unknown setting 'clips\.rat', known are clips\.rate"),
+        ("clips.rat", 3.0, r"unknown setting 'clips\.rat', did you mean clips\.rate\?"),
+        ("nonsense", 3.0, r"unknown setting 'nonsense', known are clips\.rate"),
         ("clips", 3.0, r"unknown setting 'clips'"),
     ],
 )
@@ -109,3 +112,40 @@ def test_what_is_no_parameter_file_is_refused_by_name(tmp_path, text):
 def test_a_parameter_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingError, match="cannot read .*gone.yaml: No such file"):
         read_parameters(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("a: &x [1]\nb: *x", r"caer\.yaml:2: an alias \(\*x\) is not read here"),
+        ("[" * 2000, r"caer\.yaml:1: nested deeper than 20"),
+        ("...", r"caer\.yaml:1: not YAML"),
+        ("a: !!int x", r"caer\.yaml:1: "),
+        ("a: 2001-99-99", r"caer\.yaml:1: month must be in"),
+        ("#" * 1_000_001, r"caer\.yaml has 1000001 bytes, expected at most 1000000"),
+    ],
+)
+def test_a_file_that_would_do_harm_is_refused(tmp_path, text, why):
+    path = tmp_path / "caer.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=why):
+        read_parameters(path)
+
+
+def test_a_pipe_is_no_parameter_file(tmp_path):
+    os.mkfifo(tmp_path / "caer.yaml")
+    with pytest.raises(SettingError, match="it is no file"):
+        read_parameters(tmp_path / "caer.yaml")
+
+
+def test_a_byte_order_mark_does_not_spoil_the_first_line(tmp_path):
+    path = tmp_path / "caer.yaml"
+    path.write_text(PARAMETERS, encoding="utf-8-sig")
+    assert read_parameters(path) == {"size.width": 3, "size.height": 4}
+
+
+def test_an_unknown_setting_names_its_file_and_what_was_meant(tmp_path):
+    path = tmp_path / "caer.yaml"
+    path.write_text("/**: {ros__parameters: {detector.min_scor: 0.5}}")
+    with pytest.raises(SettingError, match=r"caer\.yaml: .* did you mean detector\.min_score\?"):
+        load_settings(path)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -28,6 +28,7 @@ from caer_ros.video import natural
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 TYPES = get_typestore(Stores.LATEST)
 """Message types; those of images are the same in all ROS 2 distributions."""
@@ -53,7 +54,8 @@ class RecordedImage:
     """One recorded image.
 
     time: when it was recorded, in ns; stamp, frame_id: its header's; cdr: the serialized ROS 2
-    message, ready to be published; message: the same, deserialized by rosbags.
+    message, ready to be published; message: the same, deserialized by rosbags; info: the newest
+    CameraInfo of its camera, None where there was none yet.
     """
 
     topic: str
@@ -61,6 +63,7 @@ class RecordedImage:
     time: int
     cdr: bytes | memoryview
     message: Any
+    info: Any = None
 
     @property
     def stamp(self) -> int:
@@ -194,11 +197,16 @@ class Bag:
             raise BagError(f"{self.path} is empty: no image on {', '.join(chosen)}")
         return chosen
 
-    def images(self, topics: Iterable[str]) -> Iterator[RecordedImage]:
-        """Yield the images of `topics` in order of recording; other messages are passed over."""
-        topics = set(topics)
+    def images(self, topics: Iterable[str] | Mapping[str, str]) -> Iterator[RecordedImage]:
+        """Yield the images of `topics` in order of recording; other messages are passed over.
+
+        A mapping names the CameraInfo topic of each; the bag need not have it.
+        """
+        infos = topics if isinstance(topics, Mapping) else {}
+        newest: dict[str, Any] = {}
+        wanted = {*topics, *(t for t in infos.values() if self._type(t) == CAMERA_INFO)}
         for file, storage in self._storages:
-            chosen = [c for c in storage.connections if c.topic in topics]
+            chosen = [c for c in storage.connections if c.topic in wanted]
             if not chosen:
                 continue
             stream = storage.messages(chosen)
@@ -212,21 +220,30 @@ class Bag:
                     self.warnings.append(f"{file.name} is damaged, its rest is lost: {error}")
                     break
                 try:
-                    yield self._image(connection, time, raw)
+                    cdr, message = self._message(connection, raw)
+                    if connection.msgtype == CAMERA_INFO:
+                        newest[connection.topic] = message
+                        continue
+                    topic = connection.topic
+                    info = newest.get(infos.get(topic, ""))
+                    yield RecordedImage(topic, connection.msgtype, time, cdr, message, info)
                 except (SerdeError, zstandard.ZstdError) as error:
                     if not self.lost:
                         where = f"message at {time} ns on {connection.topic}"
                         self.warnings.append(f"{where} is lost, the first one: {error}")
                     self.lost += 1
 
-    def _image(self, connection: Any, time: int, raw: bytes) -> RecordedImage:
+    def _type(self, topic: str) -> str | None:
+        return self.topics[topic].type if topic in self.topics else None
+
+    def _message(self, connection: Any, raw: bytes) -> tuple[bytes | memoryview, Any]:
+        """Return a message as CDR and deserialized."""
         cdr: bytes | memoryview = raw
         if self._ros1:
             cdr = TYPES.ros1_to_cdr(raw, connection.msgtype)
         elif raw[:4] == _ZSTD_MAGIC:  # compressed by message; CDR starts with 0
             cdr = zstandard.decompress(raw)
-        message = TYPES.deserialize_cdr(memoryview(cdr), connection.msgtype)
-        return RecordedImage(connection.topic, connection.msgtype, time, cdr, message)
+        return cdr, TYPES.deserialize_cdr(memoryview(cdr), connection.msgtype)
 
     def _files(self) -> tuple[list[Path], int]:
         """Return the storage files in order, and how many messages metadata.yaml promises."""

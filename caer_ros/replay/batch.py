@@ -138,7 +138,8 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[int, dict[str, 
 def sum_up(summaries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return what all bags have in common.
 
-    `label_minutes_per_hour`: minutes that a person showed a label, for an hour of recording.
+    `person_minutes_per_hour`: minutes that persons showed a label, each person's counted, for an
+    hour with images; `losses`: what became of the images of each bag that did not answer all.
     """
     run, errors = [], {}
     for summary in summaries:
@@ -149,18 +150,25 @@ def sum_up(summaries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     seconds: Counter[str] = Counter()
     for summary in run:
         seconds.update(summary["label_seconds"])
-    hours = sum(summary["duration"] for summary in run) / 3600
+    hours = sum(summary["covered"] for summary in run) / 3600
     slowest = sorted(run, key=lambda summary: summary["times_real_time"])
     return {
         "bags": len(run) + len(errors),
         "hours": round(hours, 4),
         "persons": sum(len(summary["persons"]) for summary in run),
-        "label_minutes_per_hour": {
+        "person_minutes_per_hour": {
             label: round(value / 60 / hours, 2)
             for label, value in sorted(seconds.items())
             if hours
         },
         "errors": errors,
+        "losses": {
+            summary["bag"]: summary["images"]
+            for summary in run
+            if not summary["images"]["processed"]
+            or any(summary["images"]["failed"].values())
+            or summary["images"]["lost"] + summary["images"]["dropped"]
+        },
         "incomplete": [summary["bag"] for summary in run if not summary["complete"]],
         "failed_expectations": [
             {"bag": summary["bag"], **verdict}

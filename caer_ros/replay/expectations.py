@@ -16,16 +16,22 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
 import yaml
 
 from caer_ros.replay.statistics import Latencies
-from caer_ros.types import LABELS, SECOND, CaerError, FrameResult, Reading
+from caer_ros.replay.stream import Span, Step
+from caer_ros.settings import SettingError, compose, construct
+from caer_ros.text import printable
+from caer_ros.types import LABELS, SECOND, SPELLINGS, CaerError, Reading, emotion_named
 
 Range = tuple[float, float]
+
+WINDOWS = 50
+"""Most windows of time that are kept for one statement."""
 
 
 class ExpectationError(CaerError):
@@ -34,12 +40,20 @@ class ExpectationError(CaerError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the statement at `line`: whether it held, and what was measured."""
+    """What became of the statement at `line`: whether it held, and what was measured.
+
+    text: all of it in one sentence: name, bound, and where it failed what was seen when.
+    between: the statement's window in seconds since the first image, its end None for that of the
+    bag. where: windows in which it was not as stated, the first `WINDOWS` of them.
+    """
 
     line: int
     name: str
     held: bool
     measured: str
+    text: str
+    between: tuple[float, float | None] = (0.0, None)
+    where: tuple[Range, ...] = ()
 
 
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
@@ -59,8 +73,38 @@ class Bound:
     value: float
     unit: str
 
+    def __str__(self) -> str:
+        return f"{self.relation} {self.value:g} {self.unit}".strip()
+
     def allows(self, measured: Range) -> bool:
         return all(_RELATIONS[self.relation](value, self.value) for value in measured)
+
+
+@dataclass
+class Windows:
+    """Windows of time in ns, each with the value that stood in it, joined where they touch."""
+
+    found: list[tuple[int, int, float]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, begin: int, end: int, value: float) -> None:
+        if self.found and self.found[-1][1:] == (begin, value):
+            self.found[-1] = (self.found[-1][0], end, value)
+            return
+        self.count += 1
+        if len(self.found) < WINDOWS:
+            self.found.append((begin, end, value))
+
+    def longest(self, value: float) -> str:
+        """Return the longest window of a value in words, and how many others there are."""
+        begin, end, _ = max(
+            (window for window in self.found if window[2] == value),
+            key=lambda window: window[1] - window[0],
+        )
+        text = f"from {begin / SECOND:.1f} to {end / SECOND:.1f} s"
+        if self.count == 1:
+            return text
+        return f"{text} and {'once' if self.count == 2 else f'{self.count - 1} times'} more"
 
 
 def _of(person: str, readings: Sequence[Reading]) -> Sequence[Reading]:
@@ -71,22 +115,35 @@ def _of(person: str, readings: Sequence[Reading]) -> Sequence[Reading]:
 
 
 class Measure:
-    """What one statement measures while the bag goes by."""
+    """What one statement measures while the bag goes by, for a bound on it.
+
+    windows: where it was not as the bound has it.
+    """
 
     units: tuple[str, ...] = ("",)
+    nothing = "nothing to measure: nobody was seen"
 
-    def hold(self, readings: Sequence[Reading], duration: int) -> None:
-        """Take in that the cameras' last `readings` stood for `duration` ns of the window."""
+    def __init__(self, bound: Bound) -> None:
+        self.bound = bound
+        self.windows = Windows()
 
-    def answer(self, result: FrameResult, latency: float, inside: bool) -> None:
-        """Take in a frame's answer, in seconds of work, `inside` the statement's window or not."""
+    def hold(self, span: Span) -> None:
+        """Take in what stood in a part of the statement's window."""
 
-    def drop(self) -> None:
-        """Take in that a frame inside the window was dropped."""
+    def answer(self, step: Step, inside: bool) -> None:
+        """Take in a frame's answer, `inside` the statement's window or not."""
 
-    def measured(self, unit: str) -> Range | None:
+    def drop(self, time: int) -> None:
+        """Take in that a frame inside the window was dropped, at `time` in ns."""
+
+    def measured(self) -> Range | None:
         """Return the least and the most that was measured; None where there was nothing."""
         raise NotImplementedError
+
+    def told(self) -> str:
+        """Return in words what was measured and where it was not as stated."""
+        least, most = self.measured() or (math.nan, math.nan)
+        return f"was {_number((least, most), self.bound.unit)}"
 
 
 class Share(Measure):
@@ -94,132 +151,202 @@ class Share(Measure):
 
     units = ("%", "s")
 
-    def __init__(self, person: str, labels: Sequence[str]) -> None:
+    def __init__(self, bound: Bound, person: str, labels: Sequence[str]) -> None:
+        super().__init__(bound)
         self._person = person
         self._quantify = all if person == "every" else any
         self._labels = labels
+        self._unwanted = bound.relation in ("at most", "below")
         self._held = self._total = 0
 
-    def hold(self, readings: Sequence[Reading], duration: int) -> None:
-        chosen = _of(self._person, readings)
-        self._total += duration
-        if chosen and self._quantify(r.emotion.label in self._labels for r in chosen):
-            self._held += duration
+    def hold(self, span: Span) -> None:
+        chosen = _of(self._person, span.readings)
+        shown = bool(chosen) and self._quantify(r.emotion.label in self._labels for r in chosen)
+        self._total += span.end - span.begin
+        self._held += shown * (span.end - span.begin)
+        if shown == self._unwanted and span.end > span.begin:
+            self.windows.add(span.begin, span.end, 0)
 
-    def measured(self, unit: str) -> Range | None:
+    def measured(self) -> Range | None:
         if not self._total:
             return None
-        value = self._held / SECOND if unit == "s" else 100 * self._held / self._total
-        return value, value
+        share = 100 * self._held / self._total
+        return (self._held / SECOND if self.bound.unit == "s" else share,) * 2
+
+    def told(self) -> str:
+        if not self.windows.found:
+            return super().told()
+        return f"{super().told()}, {'so' if self._unwanted else 'not'} {self.windows.longest(0)}"
 
 
 class Mean(Measure):
     """The mean over time of a value of the person, or of all, while they are seen."""
 
-    def __init__(self, person: str, name: str) -> None:
+    def __init__(self, bound: Bound, person: str, name: str) -> None:
+        super().__init__(bound)
         self._person = person
         self._value = operator.attrgetter(name)
         self._sum = 0.0
         self._total = 0
 
-    def hold(self, readings: Sequence[Reading], duration: int) -> None:
-        for reading in _of(self._person, readings):
-            self._sum += duration * self._value(reading)
-            self._total += duration
+    def hold(self, span: Span) -> None:
+        for reading in _of(self._person, span.readings):
+            self._sum += (span.end - span.begin) * self._value(reading)
+            self._total += span.end - span.begin
 
-    def measured(self, unit: str) -> Range | None:
+    def measured(self) -> Range | None:
         return (self._sum / self._total,) * 2 if self._total else None
 
 
 class Persons(Measure):
-    """How many persons are seen at a time."""
+    """How many persons are seen at a time, while there are images."""
 
-    def __init__(self) -> None:
+    nothing = "nothing to measure: there was no image"
+
+    def __init__(self, bound: Bound) -> None:
+        super().__init__(bound)
         self._counts: set[int] = set()
 
-    def hold(self, readings: Sequence[Reading], duration: int) -> None:
-        self._counts.add(len(readings))
+    def hold(self, span: Span) -> None:
+        if not span.covered:
+            return
+        count = len(span.readings)
+        self._counts.add(count)
+        if not self.bound.allows((count, count)):
+            self.windows.add(span.begin, span.end, count)
 
-    def measured(self, unit: str) -> Range | None:
+    def measured(self) -> Range | None:
         return (min(self._counts), max(self._counts)) if self._counts else None
+
+    def told(self) -> str:
+        # the count that is furthest off
+        worst = max(self.windows.found, key=lambda window: abs(window[2] - self.bound.value))[2]
+        return f"was {worst:g} {self.windows.longest(worst)}"
 
 
 class LabelChanges(Measure):
     """How often the label of the person changes, or of the one who changes most."""
 
-    def __init__(self, person: str) -> None:
+    def __init__(self, bound: Bound, person: str) -> None:
+        super().__init__(bound)
         self._person = person
-        self._labels: dict[str, int] = {}
         self._changes: Counter[str] = Counter()
 
-    def answer(self, result: FrameResult, latency: float, inside: bool) -> None:
-        for reading in _of(self._person, result.readings):
-            before = self._labels.get(reading.person_id)
-            changed = before is not None and before != reading.emotion
-            self._labels[reading.person_id] = reading.emotion
-            if inside:
-                self._changes[reading.person_id] += changed
+    def answer(self, step: Step, inside: bool) -> None:
+        if not inside:
+            return
+        for reading in _of(self._person, step.result.readings):
+            self._changes[reading.person_id] += 0  # seen
+        changed = [change.reading for change in step.changes if change.before is not None]
+        for reading in _of(self._person, changed):
+            self._changes[reading.person_id] += 1
+            self.windows.add(step.time, step.time, step.time)
 
-    def measured(self, unit: str) -> Range | None:
+    def measured(self) -> Range | None:
         return (max(self._changes.values()),) * 2 if self._changes else None
+
+    def told(self) -> str:
+        person, count = self._changes.most_common(1)[0]
+        times = [f"{begin / SECOND:.1f}" for begin, _, _ in self.windows.found]
+        when = f", labels changed at {', '.join(times[:8])} s" if times else ""
+        return f"was {count} ({person}{when}{' …' if self.windows.count > 8 else ''})"
 
 
 class Latency(Measure):
     """A percentile of the time a frame takes."""
 
     units = ("ms",)
+    nothing = "nothing to measure: there was no image"
 
-    def __init__(self, percent: float) -> None:
+    def __init__(self, bound: Bound, percent: float) -> None:
+        super().__init__(bound)
         self._percent = percent
         self._latencies = Latencies()
 
-    def answer(self, result: FrameResult, latency: float, inside: bool) -> None:
+    def answer(self, step: Step, inside: bool) -> None:
         if inside:
-            self._latencies.add(latency)
+            self._latencies.add(step.latency)
 
-    def measured(self, unit: str) -> Range | None:
+    def measured(self) -> Range | None:
         return (self._latencies.percentile(self._percent),) * 2 if self._latencies else None
 
 
 class Dropped(Measure):
     """How many frames were passed over because newer ones had come (`--realtime`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: Bound) -> None:
+        super().__init__(bound)
+        self._times: list[int] = []
         self._count = 0
 
-    def drop(self) -> None:
+    def drop(self, time: int) -> None:
         self._count += 1
+        self._times = [*self._times[:1], time]
 
-    def measured(self, unit: str) -> Range | None:
+    def measured(self) -> Range | None:
         return self._count, self._count
+
+    def told(self) -> str:
+        if not self._times:
+            return super().told()
+        first, last = self._times[0] / SECOND, self._times[-1] / SECOND
+        return f"{super().told()}, between {first:.1f} and {last:.1f} s"
+
+
+def _number(measured: Range, unit: str) -> str:
+    values = " to ".join(f"{value:.4g}" for value in sorted(set(measured)))
+    return f"{values} {unit}".strip()
 
 
 @dataclass
 class _Statement:
     line: int
+    source: str
     name: str
+    titled: bool
     begin: float
     end: float
     person: str
-    bound: Bound
     measure: Measure
 
-    def verdict(self, persons: Sequence[str], length: int) -> Verdict:
-        """Judge, given who was seen at all and how many ns the bag had."""
-        measured = self.measure.measured(self.bound.unit)
+    def hold(self, span: Span) -> None:
+        begin, end = max(span.begin, self.begin), min(span.end, self.end)
+        if begin < end or span.begin == span.end == begin <= end:
+            self.measure.hold(Span(int(begin), int(end), span.readings, span.covered))
+
+    def inside(self, time: int) -> bool:
+        return self.begin <= time <= self.end
+
+    def verdict(self, persons: Sequence[str], length: int, nobody: str) -> Verdict:
+        """Judge, given who was seen at all, how many ns the bag had, and why nobody was seen."""
+        bound, measured = self.measure.bound, self.measure.measured()
+        held, told = False, ""
         if self.person not in (*_QUANTIFIERS, *persons):
             seen = ", ".join(persons) or "nobody"
-            return Verdict(
-                self.line, self.name, False, f"{self.person} never appeared, {seen} did"
-            )
-        if self.begin > length:
-            text = f"the recording ends at {length / SECOND:g} s, before {self.begin / SECOND:g} s"
-            return Verdict(self.line, self.name, False, text)
-        if measured is None:
-            return Verdict(self.line, self.name, False, "nothing to measure: nobody was seen")
-        values = " to ".join(f"{value:.4g}" for value in sorted(set(measured)))
-        held = self.bound.allows(measured)
-        return Verdict(self.line, self.name, held, f"{values} {self.bound.unit}".strip())
+            value = told = f"{self.person} never appeared, {seen} did"
+        elif self.begin > length:
+            start = f"{self.begin / SECOND:g} s"
+            value = told = f"the recording ends at {length / SECOND:g} s, before {start}"
+        elif measured is None:
+            value = told = self.measure.nothing
+        else:
+            value = _number(measured, bound.unit)
+            held = bound.allows(measured)
+            told = f"was {value}" if held else self.measure.told()
+        if not held and not persons:
+            told += f"; {nobody}" if nobody else ""
+        stated = f"{self.name}: {bound}" if self.titled else self.name
+        end = None if self.end == math.inf else self.end / SECOND
+        windows = [] if held else self.measure.windows.found
+        return Verdict(
+            self.line,
+            self.name,
+            held,
+            value,
+            f"{stated}; {told} ({self.source}:{self.line})",
+            (self.begin / SECOND, end),
+            tuple((begin / SECOND, end / SECOND) for begin, end, _ in windows),
+        )
 
 
 class Expectations:
@@ -229,81 +356,72 @@ class Expectations:
         ExpectationError: naming `source`, the line and the field that cannot be understood.
     """
 
-    def __init__(self, text: str, source: str) -> None:
-        self._statements = _parse(text, source)
-        self._standing: dict[str, Sequence[Reading]] = {}
+    def __init__(self, text: str, source: str, *, realtime: bool = True) -> None:
+        self._statements = _parse(text, source, realtime)
         self._persons: dict[str, None] = {}
-        self._origin: int | None = None
-        self._now = 0
+        self._last: Step | None = None
 
-    def answer(self, result: FrameResult, latency: float) -> None:
-        """Take in the answer to a frame and the seconds it took."""
-        now = self._time(result.stamp)
-        self._stand_until(now)
-        self._now = now
-        self._standing[result.camera] = result.readings
-        self._persons.update((reading.person_id, None) for reading in result.readings)
+    def take(self, step: Step) -> None:
+        """Take in a frame's answer."""
+        self._persons.update((reading.person_id, None) for reading in step.result.readings)
+        self._last = step
         for s in self._statements:
-            s.measure.answer(result, latency, s.begin <= now <= s.end)
+            for span in step.spans:
+                s.hold(span)
+            s.measure.answer(step, s.inside(step.time))
 
-    def drop(self, stamp: int) -> None:
-        """Take in that a frame was dropped."""
-        now = self._time(stamp)
+    def drop(self, time: int) -> None:
+        """Take in that a frame was dropped, at `time` in ns since the first image."""
         for s in self._statements:
-            if s.begin <= now <= s.end:
-                s.measure.drop()
+            if s.inside(time):
+                s.measure.drop(time)
 
-    def verdicts(self) -> list[Verdict]:
-        """Return what became of each statement, in their order."""
-        for s in self._statements:  # the last frame stands for no time, but is seen
-            if s.begin <= self._now <= s.end and self._standing:
-                s.measure.hold(self._readings(), 0)
-        return [s.verdict(list(self._persons), self._now) for s in self._statements]
+    def verdicts(self, nobody: str = "") -> list[Verdict]:
+        """Return what became of each statement, in their order.
 
-    def _time(self, stamp: int) -> int:
-        """Return ns since the first frame; where stamps jump back, time stands still."""
-        self._origin = stamp if self._origin is None else self._origin
-        return max(self._now, stamp - self._origin)
-
-    def _readings(self) -> list[Reading]:
-        return [reading for camera in self._standing.values() for reading in camera]
-
-    def _stand_until(self, now: int) -> None:
-        for s in self._statements:
-            duration = min(now, s.end) - max(self._now, s.begin)
-            if self._standing and duration > 0:
-                s.measure.hold(self._readings(), int(duration))
+        `nobody` says why nobody was seen, where that is so.
+        """
+        length = 0
+        if self._last:  # the last frame stands for no time, but is seen
+            length = self._last.time
+            end = Span(length, length, self._last.standing, True)
+            for s in self._statements:
+                s.hold(end)
+        return [s.verdict(list(self._persons), length, nobody) for s in self._statements]
 
 
 _QUANTIFIERS = ("any", "every")
-_MEASURES: dict[str, Callable[[str, Sequence[str]], Measure]] = {
+_OF_IMAGES: dict[str, Callable[[Bound], Measure]] = {
+    "persons": Persons,
+    "latency_p50": lambda bound: Latency(bound, 50),
+    "latency_p95": lambda bound: Latency(bound, 95),
+    "latency_p99": lambda bound: Latency(bound, 99),
+    "dropped": Dropped,
+}
+_OF_PERSONS: dict[str, Callable[[Bound, str, Sequence[str]], Measure]] = {
     "label": Share,
     "seen": Share,
-    "confidence": lambda person, _: Mean(person, "confidence"),
-    "face_weight": lambda person, _: Mean(person, "face_weight"),
-    "context_weight": lambda person, _: Mean(person, "context_weight"),
-    "label_changes": lambda person, _: LabelChanges(person),
-    "persons": lambda *_: Persons(),
-    "latency_p50": lambda *_: Latency(50),
-    "latency_p95": lambda *_: Latency(95),
-    "latency_p99": lambda *_: Latency(99),
-    "dropped": lambda *_: Dropped(),
+    "confidence": lambda bound, person, _: Mean(bound, person, "confidence"),
+    "face_weight": lambda bound, person, _: Mean(bound, person, "face_weight"),
+    "context_weight": lambda bound, person, _: Mean(bound, person, "context_weight"),
+    "label_changes": lambda bound, person, _: LabelChanges(bound, person),
 }
-_OF_NOBODY = ("persons", "latency_p50", "latency_p95", "latency_p99", "dropped")
+_MEASURES = (*_OF_PERSONS, *_OF_IMAGES)
+_UNITS = {
+    **dict.fromkeys(("label", "seen"), Share.units),
+    **dict.fromkeys(("latency_p50", "latency_p95", "latency_p99"), Latency.units),
+}
 _FIELDS = ("name", "between", "person", *_MEASURES, "for")
 
 
-def _parse(text: str, source: str) -> list[_Statement]:
+def _parse(text: str, source: str, realtime: bool) -> list[_Statement]:
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ExpectationError(f"{source}:{line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ExpectationError(f"{source}: {error}") from error
+        root = compose(text, source)
+    except SettingError as error:
+        raise ExpectationError(str(error)) from error
     if not isinstance(root, yaml.SequenceNode) or not root.value:
         raise ExpectationError(f"{source}: expected a list of statements, each after a `- `")
-    return [_statement(node, source) for node in root.value]
+    return [_statement(node, source, realtime) for node in root.value]
 
 
 class _Field:
@@ -311,14 +429,17 @@ class _Field:
 
     def __init__(self, key: yaml.Node, value: yaml.Node, source: str) -> None:
         self.name = str(key.value)
-        self.value = yaml.safe_load(yaml.serialize(value))
         self._where = f"{source}:{key.start_mark.line + 1}: {self.name}"
+        try:
+            self.value = construct(value, source)
+        except SettingError as error:
+            raise ExpectationError(str(error)) from error
 
     def error(self, message: str) -> ExpectationError:
         return ExpectationError(f"{self._where}: {message}")
 
 
-def _statement(node: yaml.Node, source: str) -> _Statement:
+def _statement(node: yaml.Node, source: str, realtime: bool) -> _Statement:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.MappingNode):
         raise ExpectationError(f"{source}:{line}: expected fields such as `persons: at most 1`")
@@ -347,15 +468,20 @@ def _statement(node: yaml.Node, source: str) -> _Statement:
             raise fields["for"].error(f"belongs to label; write `{name}: at least …`")
         bounded = fields["for"]
     person = str(fields["person"].value) if "person" in fields else "any"
-    if "person" in fields and name in _OF_NOBODY:
+    if "person" in fields and name in _OF_IMAGES:
         raise fields["person"].error(f"does not go with {name}")
+    if name == "dropped" and not realtime:
+        raise bounded.error("images are dropped with --realtime only")
     begin, end = _window(fields["between"]) if "between" in fields else (0.0, math.inf)
-    measure = _MEASURES[name](person, labels)
-    bound = _bound(bounded, measure.units)
+    bound = _bound(bounded, _UNITS.get(name, Measure.units))
+    if name in _OF_IMAGES:
+        measure = _OF_IMAGES[name](bound)
+    else:
+        measure = _OF_PERSONS[name](bound, person, labels)
     title = ", ".join(f"{field.name} {_words(field.value)}" for field in fields.values())
     if "name" in fields:
         title = str(fields["name"].value)
-    return _Statement(line, title, begin, end, person, bound, measure)
+    return _Statement(line, source, title, "name" in fields, begin, end, person, measure)
 
 
 def _words(value: Any) -> str:
@@ -363,11 +489,13 @@ def _words(value: Any) -> str:
 
 
 def _labels(field: _Field) -> list[str]:
-    labels = field.value if isinstance(field.value, list) else [field.value]
-    unknown = [label for label in labels if label not in LABELS]
-    if unknown or not labels:
-        raise field.error(f"{_words(unknown)!r} is no label; there are {', '.join(LABELS)}")
-    return labels
+    words = field.value if isinstance(field.value, list) else [field.value]
+    named = {str(word): emotion_named(str(word)) for word in words}
+    unknown = [word for word, emotion in named.items() if emotion is None]
+    if unknown or not words:
+        others = ", ".join(word for spelt in SPELLINGS.values() for word in spelt)
+        raise field.error(f"{_words(unknown)!r} is no label; there are {others}")
+    return [emotion.label for emotion in named.values() if emotion is not None]
 
 
 def _window(field: _Field) -> tuple[float, float]:
@@ -400,14 +528,17 @@ def junit(verdicts: Sequence[Verdict], suite: str, source: str) -> bytes:
     failed = sum(not verdict.held for verdict in verdicts)
     counts = {"tests": str(len(verdicts)), "failures": str(failed), "errors": "0"}
     root = ElementTree.Element("testsuites", counts)
+    # XML has no words for control characters
+    suite, source = printable(suite), printable(source)
     element = ElementTree.SubElement(root, "testsuite", {"name": suite, **counts})
     for verdict in verdicts:
-        attributes = {"classname": suite, "name": verdict.name, "file": source}
+        attributes = {"classname": suite, "name": printable(verdict.name), "file": source}
         case = ElementTree.SubElement(
             element, "testcase", {**attributes, "line": str(verdict.line)}
         )
+        told = printable(verdict.text)
         if verdict.held:
-            ElementTree.SubElement(case, "system-out").text = f"measured: {verdict.measured}"
+            ElementTree.SubElement(case, "system-out").text = told
         else:
-            ElementTree.SubElement(case, "failure", {"message": f"measured: {verdict.measured}"})
+            ElementTree.SubElement(case, "failure", {"message": told})
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

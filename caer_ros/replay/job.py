@@ -9,7 +9,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -17,28 +17,32 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rosbags.rosbag2 import StoragePlugin, Writer
 from tqdm import tqdm
 
-from caer_ros.drawing import draw_readings
 from caer_ros.files import whole_folder, write_json
 from caer_ros.images import ImageError, check_stamp
 from caer_ros.network.spec import resolve_weights
 from caer_ros.node_settings import NodeSettings
 from caer_ros.paths import package_version
+from caer_ros.perception.bearing import (
+    CalibrationError,
+    CameraModel,
+    add_bearings,
+    base_topic,
+    camera_info_topic,
+)
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
-from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, Bag, RecordedImage, image_to_cdr
-from caer_ros.replay.emotions import add_emotions, to_cdr
+from caer_ros.replay.bag import Bag, RecordedImage
+from caer_ros.replay.emotions import EmotionBag
 from caer_ros.replay.expectations import Expectations, junit
 from caer_ros.replay.report import Recorder, write_report
 from caer_ros.replay.statistics import Tally
-from caer_ros.replay.timeline import TimelineWriter, rows
+from caer_ros.replay.stream import Clock, Image, Sink
+from caer_ros.replay.timeline import TimelineWriter
 from caer_ros.settings import flatten
 from caer_ros.types import SECOND, CaerError, Frame, FrameResult
 
-EMOTIONS = "/caer/emotions"
-ANNOTATED = "/caer/debug_image/compressed"
 SUMMARY = "summary.json"
 
 _EDGE = 2**20
@@ -103,7 +107,7 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
     """
     expectations = None
     if job.expectations is not None:
-        expectations = Expectations(job.expectations, job.source)
+        expectations = Expectations(job.expectations, job.source, realtime=job.realtime)
     with ExitStack() as stack:
         bag = stack.enter_context(Bag(job.bag))
         topics = _choose_topics(bag, job)
@@ -113,7 +117,7 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
         pipeline = EmotionPipeline.from_settings(job.settings, ids)
         stack.callback(pipeline.close)
         run = _Run(job, folder, pipeline, expectations)
-        images = bag.images(topics)
+        images = bag.images(_info_topics(topics, job.settings))
         paced = _in_real_time(images, run.drop) if job.realtime else _at_once(images)
         total = sum(bag.topics[topic].count for topic in topics)
         bar = tqdm(total=total, desc=job.bag.name, unit=" images", disable=not show_progress)
@@ -128,7 +132,7 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
 
 
 class _Run:
-    """The pipeline between an open bag and the files that are written, for one job."""
+    """The pipeline between an open bag and the sinks, for one job."""
 
     def __init__(
         self,
@@ -142,23 +146,22 @@ class _Run:
         self._folder = folder
         self._pipeline = pipeline
         self._expectations = expectations
+        self._clock = Clock(round(job.settings.tracker.death * SECOND))
         self._tally = Tally()
         self._recorder = Recorder(job.with_images)
+        self._sinks: list[Sink] = [self._tally, self._recorder]
         self._stamps: dict[str, int] = {}
-        self._warnings: list[str] = []
+        self._warnings: dict[str, str] = {}
         self._files = ExitStack()
 
     def __enter__(self) -> None:
-        plugin = StoragePlugin.MCAP
-        # format 8 is what all distributions read
-        writer = Writer(self._folder / "bag", version=8, storage_plugin=plugin)
-        self._bag = self._files.enter_context(writer)
-        self._emotions = add_emotions(self._bag, EMOTIONS)
-        if self._job.with_images:
-            self._images = self._bag.add_connection(ANNOTATED, COMPRESSED_IMAGE, typestore=TYPES)
         untrained = not self._pipeline.engine.spec.trained
-        timeline = TimelineWriter(self._folder / "timeline.csv", untrained)
-        self._timeline = self._files.enter_context(timeline)
+        self._sinks += [
+            self._files.enter_context(EmotionBag(self._folder / "bag", self._job.with_images)),
+            self._files.enter_context(TimelineWriter(self._folder / "timeline.csv", untrained)),
+        ]
+        if self._expectations:
+            self._sinks.append(self._expectations)
 
     def __exit__(self, *exception: Any) -> None:
         self._files.__exit__(*exception)
@@ -173,38 +176,34 @@ class _Run:
                 check_stamp(image.stamp, self._stamps.get(image.topic))
                 frames.append(Frame(image.topic, image.stamp, image.to_bgr(max_pixels)))
             except ImageError as error:
-                if not self._tally.failed[error.cause]:
-                    self._warnings.append(f"{image.topic} at {image.time} ns: {error}")
                 self._tally.failed[error.cause] += 1
+                warning = f"{image.topic} at {image.time} ns: {error}"
+                self._warnings.setdefault(f"{image.topic} {error.cause}", warning)
             else:
                 images.append((image, since))
         results = self._pipeline.process(frames) if frames else []
         now = time.monotonic()
         for (image, since), frame, result in zip(images, frames, results, strict=True):
             self._stamps[image.topic] = image.stamp
-            self._write(image, frame, result, now - since)
+            behind = Image(image.time, image.frame_id, frame.image)
+            step = self._clock.step(self._with_bearings(image, result), behind, now - since)
+            for sink in self._sinks:
+                sink.take(step)
 
     def drop(self, image: RecordedImage) -> None:
         """Pass over an image because a newer one of its camera has come."""
         self.taken += 1
         self._tally.dropped += 1
         if self._expectations:
-            self._expectations.drop(image.stamp)
+            self._expectations.drop(self._clock.time_of(image.topic, image.stamp))
 
-    def _write(
-        self, image: RecordedImage, frame: Frame, result: FrameResult, latency: float
-    ) -> None:
-        self._bag.write(self._emotions, image.time, to_cdr(result, image.frame_id))
-        if self._job.with_images:
-            annotated = draw_readings(frame.image, result.readings)
-            _, cdr = image_to_cdr(annotated, image.stamp, image.frame_id, jpeg=True)
-            self._bag.write(self._images, image.time, cdr)
-        for row in rows(result):
-            self._timeline.write(row)
-        self._tally.answer(result, latency)
-        self._recorder.answer(result, frame.image)
-        if self._expectations:
-            self._expectations.answer(result, latency)
+    def _with_bearings(self, image: RecordedImage, result: FrameResult) -> FrameResult:
+        try:
+            model = image.info and CameraModel.from_camera_info(image.info, image.topic)
+            return add_bearings(result, model)
+        except CalibrationError as error:
+            self._warnings.setdefault(f"{image.topic} calibration", f"{image.topic}: {error}")
+            return result
 
     def conclude(
         self, bag: Bag, topics: list[str], seconds: float, complete: bool
@@ -212,18 +211,23 @@ class _Run:
         """Write summary, report and verdicts, and return the summary."""
         engine = self._pipeline.engine
         verdicts = self._expectations.verdicts() if self._expectations else []
-        duration = self._recorder.duration
+        duration = self._clock.now / SECOND
         summary: dict[str, Any] = {
             "bag": str(self._job.bag),
             "complete": complete,
             "key": self._job.key(),
             "topics": {topic: bag.topics[topic].count for topic in topics},
             "duration": duration,
+            "covered": self._clock.covered / SECOND,
             "seconds": round(seconds, 3),
             "times_real_time": round(duration / seconds, 2),
             "realtime": self._job.realtime,
             **self._tally.summary(),
-            "warnings": bag.warnings + self._warnings,
+            "gaps": [
+                {"camera": g.camera, "begin": g.begin / SECOND, "end": g.end / SECOND}
+                for g in self._clock.gaps
+            ],
+            "warnings": [*bag.warnings, *self._warnings.values(), *self._clock.warnings],
             "expectations": [asdict(verdict) for verdict in verdicts],
             "weights": {
                 "name": self._job.settings.engine.weights,
@@ -243,7 +247,7 @@ class _Run:
                 **{name: version(name) for name in ("numpy", "openvino", "rosbags")},
             },
         }
-        summary["images"]["lost"] = bag.lost
+        summary["images"] |= {"lost": bag.lost, "stamp_jumps": self._clock.jumps}
         if self._expectations:
             document = junit(verdicts, self._job.bag.name, self._job.source)
             (self._folder / "junit.xml").write_bytes(document)
@@ -285,6 +289,16 @@ def _choose_topics(bag: Bag, job: Job) -> list[str]:
     suffix = "/compressed" if job.settings.image_transport == "compressed" else ""
     names = ["/" + topic.lstrip("/") + suffix for topic in job.settings.image_topics]
     return bag.choose_topics([name for name in names if name in bag.topics])
+
+
+def _info_topics(topics: Sequence[str], settings: NodeSettings) -> dict[str, str]:
+    """Return the CameraInfo topic of each image topic: as the settings have it, else beside it."""
+    named = {
+        "/" + image.lstrip("/"): "/" + info.lstrip("/")
+        for image, info in zip(settings.image_topics, settings.camera_info_topics, strict=False)
+        if info
+    }
+    return {topic: named.get(base_topic(topic)) or camera_info_topic(topic) for topic in topics}
 
 
 @contextmanager

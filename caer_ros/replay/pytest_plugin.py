@@ -56,11 +56,7 @@ def caer_replay(
             Job(here / bag, out, settings, expectations=expect, source=source),
             show_progress=False,
         )
-        failed = [
-            f"{verdict['name']}: measured {verdict['measured']}"
-            for verdict in summary["expectations"]
-            if not verdict["held"]
-        ]
+        failed = [verdict["text"] for verdict in summary["expectations"] if not verdict["held"]]
         if failed:
             pytest.fail("\n".join([*failed, f"report: {out / 'report.html'}"]), pytrace=False)
         return Replayed(summary, out)

@@ -14,7 +14,8 @@ import numpy as np
 
 from caer_ros.drawing import COLOURS
 from caer_ros.perception.crops import SCENE_CROP, SCENE_HEIGHT, SCENE_WIDTH
-from caer_ros.types import LABELS, SECOND, FrameResult, Reading
+from caer_ros.replay.stream import Change, Step
+from caer_ros.types import LABELS, SECOND, Reading
 
 BINS = 1200
 """Most points a person's curves have; with more, pairs are joined."""
@@ -29,8 +30,9 @@ _WIDTH = SECOND // 50
 """Width of a bin at first, in ns: as fine as the fastest cameras."""
 
 _SAMPLE = np.dtype(
-    [("count", "f4"), ("values", "f4", len(LABELS) + 2), ("labels", "f4", len(LABELS))]
+    [("time", "f8"), ("values", "f8", len(LABELS) + 2), ("labels", "f8", len(LABELS))]
 )
+"""A bin: seconds for which the person's readings stood in it, and what they said, times that."""
 
 
 class Recorder:
@@ -41,50 +43,39 @@ class Recorder:
 
     def __init__(self, pictures: bool) -> None:
         self._pictures = pictures
-        self._origin: int | None = None
-        self._end = 0
         self._width = _WIDTH
         self._series: dict[str, dict[int, np.ndarray]] = {}
-        self._standing: dict[str, tuple[int, Sequence[Reading]]] = {}
-        self._labels: dict[str, int] = {}
         self._changes: list[dict[str, Any]] = []
         self._change_count = 0
         self._moments: list[dict[str, Any]] = []
         self._moment_count = 0
         self._stride = 1
 
-    @property
-    def duration(self) -> float:
-        """Seconds from the first stamp to the last."""
-        return self._end / SECOND
-
-    def answer(self, result: FrameResult, image: np.ndarray) -> None:
-        """Take in the answer to a frame, and the frame's image, uint8 BGR (height, width, 3)."""
-        self._origin = result.stamp if self._origin is None else self._origin
-        now = max(0, result.stamp - self._origin)
-        self._end = max(self._end, now)
-        while self._end // self._width >= BINS:
+    def take(self, step: Step) -> None:
+        """Take in a frame's answer."""
+        while step.time // self._width >= BINS:
             self._join()
-        before, standing = self._standing.get(result.camera, (now, ()))
-        self._standing[result.camera] = now, result.readings
-        # a reading stands until its camera's next frame
-        for index in range(before // self._width + 1, now // self._width):
-            self._add(index, standing)
-        self._add(now // self._width, result.readings)
-        for reading in result.readings:
-            label = self._labels.get(reading.person_id)
-            if label != reading.emotion:
-                self._labels[reading.person_id] = reading.emotion
-                self._change(now, reading, label, image)
+        for span in step.spans:
+            self._stand(span.begin, span.end, span.readings)
+        # a reading is seen even where it stands for no time
+        self._stand(step.time, step.time + 1, step.result.readings)
+        for change in step.changes:
+            self._change(step, change)
 
-    def _add(self, index: int, readings: Sequence[Reading]) -> None:
+    def _stand(self, begin: int, end: int, readings: Sequence[Reading]) -> None:
+        """Add what stood from `begin` to `end`, in ns, to the bins between."""
         for reading in readings:
             series = self._series.setdefault(reading.person_id, {})
-            sample = series.setdefault(index, np.zeros((), _SAMPLE))
-            weights = reading.face_weight, reading.context_weight
-            sample["count"] += 1
-            sample["values"] += (*reading.probabilities, *weights)
-            sample["labels"][reading.emotion] += 1
+            values = np.array(
+                (*reading.probabilities, reading.face_weight, reading.context_weight)
+            )
+            for index in range(begin // self._width, (end - 1) // self._width + 1):
+                sample = series.setdefault(index, np.zeros((), _SAMPLE))
+                left = max(begin, index * self._width)
+                share = (min(end, (index + 1) * self._width) - left) / SECOND
+                sample["time"] += share
+                sample["values"] += share * values
+                sample["labels"][reading.emotion] += share
 
     def _join(self) -> None:
         self._width *= 2
@@ -96,24 +87,25 @@ class Recorder:
                     into[name] += sample[name]
             self._series[person] = joined
 
-    def _change(self, now: int, reading: Reading, before: int | None, image: np.ndarray) -> None:
+    def _change(self, step: Step, change: Change) -> None:
         """Note that a person appeared, or got another label."""
-        change = {
-            "time": now / SECOND,
+        reading, image = change.reading, step.image.pixels
+        note = {
+            "time": step.time / SECOND,
             "person": reading.person_id,
-            "before": None if before is None else LABELS[before],
+            "before": None if change.before is None else change.before.label,
             "label": reading.emotion.label,
             "confidence": round(reading.confidence, 3),
         }
         self._change_count += 1
         if len(self._changes) < CHANGES:
-            self._changes.append(change)
+            self._changes.append(note)
         if reading.attention is None and not self._pictures:
             return
         if self._moment_count % self._stride == 0:
             height, width = image.shape[:2]
             face = reading.face.pixels(width, height)
-            moment = change | {"size": [width, height], "face": face}
+            moment = note | {"size": [width, height], "face": face}
             if reading.attention is not None:
                 moment["attention"] = np.round(reading.attention, 4).tolist()
             if self._pictures:
@@ -144,7 +136,7 @@ def _plain(series: dict[int, np.ndarray]) -> dict[str, Any]:
         if sample is None:
             bins.append(None)
         else:
-            values = np.round(1000 * sample["values"] / sample["count"]).astype(int)
+            values = np.round(1000 * sample["values"] / sample["time"]).astype(int)
             bins.append([int(sample["labels"].argmax()), *values.tolist()])
     return {"first": first, "bins": bins}
 

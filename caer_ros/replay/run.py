@@ -4,7 +4,8 @@
 BAG is a rosbag2 folder, an .mcap, .db3 or ROS 1 .bag file, or a folder of bags: each of those gets
 a folder of results, what is done already is passed over, and bags.json sums them up.
 
-exit status: 0 all expectations held; 1 one failed; 2 a bag could not be run; 130 stopped by Ctrl-C
+exit status: 0 all expectations held; 1 one failed; 2 a bag or all of its images could not be run;
+130 stopped by Ctrl-C
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from caer_ros.node_settings import load_settings
 from caer_ros.replay.batch import find_bags, replay_all, sum_up
 from caer_ros.replay.expectations import Expectations
 from caer_ros.replay.job import Job, ReplayError, replay
+from caer_ros.settings import read_text
+from caer_ros.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +58,10 @@ def main(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise ReplayError(f"--jobs is {args.jobs}, the least is 1")
     try:
-        expectations = args.expect.read_text(encoding="utf-8") if args.expect else None
         bags = find_bags(args.bag)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ReplayError(str(error)) from error
+    expectations = read_text(args.expect) if args.expect else None
     job = Job(
         bag=args.bag,
         out=args.out or Path("replay_out") / args.bag.resolve().name,
@@ -70,12 +73,13 @@ def main(args: argparse.Namespace) -> int:
         source=str(args.expect or ""),
     )
     if expectations is not None:
-        Expectations(expectations, job.source)  # a mistake in them is told before any bag is run
+        # a mistake in them is told before any bag is run
+        Expectations(expectations, job.source, realtime=job.realtime)
     if args.ray and not bags:
         raise ReplayError(f"--ray is for a folder of bags, {args.bag} is none")
     if not bags:
         summary = replay(job)
-        print(_describe(summary))
+        _print(_describe(summary))
         print(f"results: {job.out / 'report.html'}")
         return _status(summary)
     jobs = [replace(job, bag=bag, out=job.out / bag.name) for bag in bags]
@@ -83,12 +87,17 @@ def main(args: argparse.Namespace) -> int:
     total = sum_up(summaries)
     job.out.mkdir(parents=True, exist_ok=True)
     write_json(job.out / "bags.json", total)
-    print(_describe_all(total))
+    _print(_describe_all(total))
     return max(map(_status, summaries))
 
 
+def _print(text: str) -> None:
+    """Print lines that hold names and words of bags and expectations."""
+    print("\n".join(printable(line, limit=1000) for line in text.splitlines()))
+
+
 def _status(summary: dict[str, Any]) -> int:
-    if "error" in summary:
+    if "error" in summary or (summary["complete"] and not summary["images"]["processed"]):
         return 2
     if not summary["complete"]:
         return 130
@@ -97,12 +106,11 @@ def _status(summary: dict[str, Any]) -> int:
 
 def _describe(summary: dict[str, Any]) -> str:
     images = summary["images"]
-    failed = images["lost"] + sum(images["failed"].values())
     lines = [
         f"{summary['bag']}: {summary['duration']:.1f} s in {summary['seconds']:.1f} s, "
         f"{summary['times_real_time']:g} times real time"
         + ("" if summary["complete"] else ", stopped early"),
-        f"images: {images['processed']} processed, {images['dropped']} dropped, {failed} failed; "
+        f"images: {_count(images)}; "
         + ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items()),
     ]
     for name, person in summary["persons"].items():
@@ -116,17 +124,24 @@ def _describe(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _count(images: dict[str, Any]) -> str:
+    failed = sum(images["failed"].values())
+    return (
+        f"{images['processed']} processed, {images['dropped']} dropped, {failed} failed, "
+        f"{images['lost']} lost"
+    )
+
+
 def _describe_verdict(verdict: dict[str, Any]) -> str:
-    word = "held  " if verdict["held"] else "FAILED"
-    return f"{word}  {verdict['name']}  (measured: {verdict['measured']})"
+    return f"{'held  ' if verdict['held'] else 'FAILED'}  {verdict['text']}"
 
 
 def _describe_all(total: dict[str, Any]) -> str:
     lines = [
         f"{total['bags']} bags, {60 * total['hours']:.1f} minutes, {total['persons']} persons",
         *(
-            f"  {label:<10} {minutes:6.1f} minutes an hour"
-            for label, minutes in total["label_minutes_per_hour"].items()
+            f"  {label:<10} {minutes:6.1f} person-minutes an hour"
+            for label, minutes in total["person_minutes_per_hour"].items()
         ),
         "slowest:",
         *(
@@ -134,10 +149,8 @@ def _describe_all(total: dict[str, Any]) -> str:
             for bag in total["slowest"]
         ),
     ]
+    lines += [f"{bag}: {_count(images)}" for bag, images in total["losses"].items()]
     lines += [f"stopped early: {bag}" for bag in total["incomplete"]]
-    lines += [
-        f"FAILED  {v['bag']}: {v['name']}  (measured: {v['measured']})"
-        for v in total["failed_expectations"]
-    ]
+    lines += [f"FAILED  {v['bag']}: {v['text']}" for v in total["failed_expectations"]]
     lines += [f"error: {error}" for error in total["errors"].values()]
     return "\n".join(lines)

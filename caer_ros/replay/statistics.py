@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from caer_ros.types import LABELS, SECOND, FrameResult
+from caer_ros.replay.stream import Step
+from caer_ros.types import LABELS, SECOND
 
 
 class Latencies:
@@ -37,45 +38,36 @@ class Latencies:
 class _Person:
     first: int
     last: int
-    emotion: int
     changes: int = 0
     standing: Counter[int] = field(default_factory=Counter)
 
 
 class Tally:
-    """What happened to the frames, and who was seen for how long with which label.
-
-    A label stands until its camera's next frame.
-    """
+    """What happened to the frames, and who was seen for how long with which label."""
 
     def __init__(self) -> None:
         self.processed = 0
         self.dropped = 0
-        self.resets = 0
         self.failed: Counter[str] = Counter()
         self.latencies = Latencies()
         self._steps: Counter[str] = Counter()
         self._persons: dict[str, _Person] = {}
-        self._before: dict[str, FrameResult] = {}
 
-    def answer(self, result: FrameResult, latency: float) -> None:
-        """Take in the answer to a frame and the seconds it took."""
+    def take(self, step: Step) -> None:
+        """Take in a frame's answer."""
         self.processed += 1
-        self.resets += result.reset
-        self.latencies.add(latency)
-        self._steps.update(result.seconds)
-        before = self._before.get(result.camera, result)
-        elapsed = max(0, result.stamp - before.stamp)
-        for reading in before.readings:
-            self._persons[reading.person_id].standing[reading.emotion] += elapsed
-        for reading in result.readings:
-            person = self._persons.setdefault(
-                reading.person_id, _Person(result.stamp, result.stamp, reading.emotion)
-            )
-            person.last = result.stamp
-            person.changes += person.emotion != reading.emotion
-            person.emotion = reading.emotion
-        self._before[result.camera] = result
+        self.latencies.add(step.latency)
+        self._steps.update(step.result.seconds)
+        for span in step.spans:
+            for reading in span.readings:
+                standing = self._persons[reading.person_id].standing
+                standing[reading.emotion] += span.end - span.begin
+        for reading in step.result.readings:
+            stamp = step.result.stamp
+            person = self._persons.setdefault(reading.person_id, _Person(stamp, stamp))
+            person.last = stamp
+        for change in step.changes:
+            self._persons[change.reading.person_id].changes += change.before is not None
 
     def summary(self) -> dict[str, Any]:
         """Return everything as plain values: times in seconds, latencies and steps in ms."""
@@ -88,7 +80,6 @@ class Tally:
                 "processed": self.processed,
                 "dropped": self.dropped,
                 "failed": dict(sorted(self.failed.items())),
-                "stamp_resets": self.resets,
             },
             "latency_ms": {f"p{p}": self.latencies.percentile(p) for p in percentiles},
             "steps_ms": {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from caer_ros.files import whole_file
+from caer_ros.replay.stream import Step
 from caer_ros.types import SECOND, CaerError, FrameResult
 
 
@@ -47,6 +48,11 @@ class TimelineWriter:
     def __init__(self, path: Path, untrained: bool = False) -> None:
         self._whole = whole_file(path)
         self._untrained = untrained
+
+    def take(self, step: Step) -> None:
+        """Write the rows of a replay's step."""
+        for row in rows(step.result):
+            self.write(row)
 
     def write(self, row: Row) -> None:
         """Write `row`: stamp in seconds with nine digits, values with four."""

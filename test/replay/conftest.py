@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from caer_ros.demo.material import VIDEO
 from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES, image_to_cdr
 from caer_ros.replay.job import Job, replay
 from caer_ros.replay.make_bag import make_bag
+from caer_ros.replay.stream import Clock, Image, Step
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 TOPIC = "/camera/image_raw"
@@ -94,6 +95,23 @@ def frame() -> Callable[..., FrameResult]:
         return FrameResult(camera, START + round(time * SECOND), 640, 480, readings)
 
     return _frame
+
+
+@pytest.fixture
+def steps() -> Callable[..., list[Step]]:
+    """Return a function that gives results their time, recorded when they were stamped.
+
+    An answer stands for `limit` seconds at most; each took `latency` seconds.
+    """
+
+    def _steps(
+        results: Iterable[FrameResult], limit: float = 10, latency: float = 0.01
+    ) -> list[Step]:
+        clock = Clock(round(limit * SECOND))
+        pixels = np.full((480, 640, 3), 77, np.uint8)
+        return [clock.step(r, Image(r.stamp, "camera", pixels), latency) for r in results]
+
+    return _steps
 
 
 @pytest.fixture(scope="session")

@@ -117,11 +117,13 @@ def test_the_installed_command_starts_its_processes(record, numbered, environmen
 
 
 def test_all_bags_are_summed_up():
-    def summary(bag, duration, speed, held, **labels):
+    def summary(bag, duration, speed, held, lost=0, **labels):
+        images = {"processed": 9, "dropped": 0, "lost": lost, "failed": {"step": lost}}
         return {
             "bag": bag,
             "complete": bag != "cut",
-            "duration": duration,
+            "covered": duration,
+            "images": images,
             "times_real_time": speed,
             "latency_ms": {"p95": 10 / speed},
             "label_seconds": labels,
@@ -132,19 +134,20 @@ def test_all_bags_are_summed_up():
     total = sum_up([
         summary("slow", 1800, 2.0, True, sad=60, happy=600),
         {"bag": "bad", "error": "bad is empty"},
-        summary("cut", 1800, 9.0, False, sad=120),
+        summary("cut", 1800, 9.0, False, lost=4, sad=120),
     ])  # fmt: skip
     assert total["bags"] == 3
     assert total["hours"] == 1
-    assert total["label_minutes_per_hour"] == {"happy": 10, "sad": 3}
+    assert total["person_minutes_per_hour"] == {"happy": 10, "sad": 3}
     assert total["errors"] == {"bad": "bad is empty"}
     assert total["incomplete"] == ["cut"]
+    assert {bag: images["lost"] for bag, images in total["losses"].items()} == {"cut": 4}
     assert [bag["bag"] for bag in total["slowest"]] == ["slow", "cut"]
     assert [verdict["bag"] for verdict in total["failed_expectations"]] == ["cut"]
 
 
 def test_nothing_but_errors_can_be_summed_up():
-    assert sum_up([{"bag": "x", "error": "no"}])["label_minutes_per_hour"] == {}
+    assert sum_up([{"bag": "x", "error": "no"}])["person_minutes_per_hour"] == {}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")

@@ -4,10 +4,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Reader
 
 from caer_ros.msg import EmotionArray
-from caer_ros.replay.bag import TYPES, new_bag
-from caer_ros.replay.emotions import EMOTION_ARRAY, add_emotions, to_cdr
+from caer_ros.replay.bag import TYPES
+from caer_ros.replay.emotions import EMOTION_ARRAY, EmotionBag, to_cdr
 from caer_ros.ros.conversions import to_emotion_array
 from caer_ros.types import Emotion, Face, FrameResult, Reading
 
@@ -48,8 +49,10 @@ def test_the_bag_holds_what_the_node_would_publish(result, frame_id):
 
 
 def test_the_definition_in_the_bag_is_that_of_the_message(tmp_path):
-    with new_bag(tmp_path / "bag") as writer:
-        connection = add_emotions(writer, "/caer/emotions")
+    with EmotionBag(tmp_path / "bag", pictures=False):
+        pass
+    with Reader(tmp_path / "bag") as reader:
+        (connection,) = reader.connections
     definition = connection.msgdef.data
     assert definition.startswith("std_msgs/Header header")
     for name in ("caer_ros/Emotion", "sensor_msgs/RegionOfInterest", "std_msgs/Header"):

@@ -57,6 +57,6 @@ def test_typo(caer_replay):
     caer_replay("greeting", expect="- {person: at least 2}")
 """)
     assert "2 failed" in done.stdout, done.stdout + done.stderr
-    assert "a crowd: measured 0" in done.stdout
+    assert "a crowd: at least 2; was 0 from" in done.stdout
     assert "report.html" in done.stdout
     assert "test_greeting.py, expect:1: expected exactly one of label" in done.stdout

@@ -16,14 +16,17 @@ from caer_ros.replay.report import BINS, CHANGES, MOMENTS, Recorder, write_repor
 from caer_ros.types import LABELS, Emotion
 
 HAPPY, SAD = Emotion.HAPPY, Emotion.SAD
-IMAGE = np.full((480, 640, 3), 77, np.uint8)
 
 
-def record(results, pictures=False):
-    recorder = Recorder(pictures)
-    for result in results:
-        recorder.answer(result, IMAGE)
-    return recorder
+@pytest.fixture
+def record(steps):
+    def _record(results, pictures=False, limit=1000):
+        recorder = Recorder(pictures)
+        for step in steps(results, limit=limit):
+            recorder.take(step)
+        return recorder
+
+    return _record
 
 
 def with_attention(result):
@@ -33,7 +36,7 @@ def with_attention(result):
     return replace(result, readings=readings)
 
 
-def test_curves_keep_every_change_while_the_bag_is_short(frame):
+def test_curves_keep_every_change_while_the_bag_is_short(record, frame):
     results = [frame(i / 10, p0001=SAD if i < 5 else HAPPY) for i in range(10)]
     data = record(results).data()
     series = data["series"]["p0001"]
@@ -44,7 +47,14 @@ def test_curves_keep_every_change_while_the_bag_is_short(frame):
     assert series["bins"][0][1:] == [50, 50, 50, 50, 50, 700, 50, 750, 250]
 
 
-def test_a_person_s_absence_is_a_gap(frame):
+def test_a_pause_of_the_recording_leaves_the_curve_empty(record, frame):
+    results = [frame(i / 10, p1=SAD) for i in (*range(20), *range(620, 640))]
+    data = record(results, limit=1).data()
+    seen = [values is not None for values in data["series"]["p1"]["bins"]]
+    assert seen.count(True) / len(seen) == pytest.approx(4.8 / 63.9, abs=0.01)
+
+
+def test_a_person_s_absence_is_a_gap(record, frame):
     results = [frame(0, p1=SAD), frame(1), frame(2, p1=SAD), frame(2.5, p1=SAD)]
     data = record(results).data()
     seen = [values is not None for values in data["series"]["p1"]["bins"]]
@@ -53,7 +63,7 @@ def test_a_person_s_absence_is_a_gap(frame):
 
 
 @pytest.mark.parametrize("hours", [0.01, 1, 100])
-def test_the_page_s_data_stay_small_however_long_the_bag(frame, hours):
+def test_the_page_s_data_stay_small_however_long_the_bag(record, frame, hours):
     step = hours * 3600 / 3000
     results = [with_attention(frame(i * step, p1=Emotion(i % 7))) for i in range(3000)]
     data = record(results, pictures=True).data()
@@ -63,15 +73,14 @@ def test_the_page_s_data_stay_small_however_long_the_bag(frame, hours):
     assert data["change_count"] == 3000
 
 
-def test_joined_bins_keep_the_mean(frame):
-    recorder = Recorder(False)
-    for i in range(4800):  # four to a bin in the end
-        recorder.answer(frame(i / 50, p1=SAD if i % 2 else HAPPY), IMAGE)
-    for values in recorder.data()["series"]["p1"]["bins"][:-1]:
+def test_joined_bins_keep_the_mean(record, frame):
+    # four to a bin in the end
+    results = [frame(i / 50, p1=SAD if i % 2 else HAPPY) for i in range(4800)]
+    for values in record(results).data()["series"]["p1"]["bins"][:-1]:
         assert values[1 + HAPPY] == values[1 + SAD] == 375
 
 
-def test_moments_are_kept_only_where_there_is_something_to_show(frame):
+def test_moments_are_kept_only_where_there_is_something_to_show(record, frame):
     results = [frame(0, p1=SAD), frame(1, p1=HAPPY)]
     assert record(results).data()["moments"] == []
     first, second = record(map(with_attention, results)).data()["moments"]
@@ -98,7 +107,7 @@ def chromium():
 
 
 @pytest.fixture
-def page(replayed, frame, tmp_path):
+def page(record, replayed, frame, tmp_path):
     """A page of two persons, p1 turning from sad to happy at 5 s, of a bag with a hostile name."""
     summary = json.loads((replayed / "summary.json").read_text())
     summary["bag"] = "</script><img src=x onerror=fail()>"
@@ -107,12 +116,13 @@ def page(replayed, frame, tmp_path):
     seconds = {"sad": 5.0, "happy": 5.0}
     person = {"first": 0, "last": 10, "label_changes": 1, "label_seconds": seconds}
     summary["persons"] = {"p1": person, "p2": person}
-    recorder = Recorder(pictures=True)
+    results = []
     for i in range(101):
         persons = {"p1": SAD if i < 50 else HAPPY}
         if i > 30:
             persons["p2"] = Emotion.ANGER
-        recorder.answer(with_attention(frame(i / 10, **persons)), IMAGE)
+        results.append(with_attention(frame(i / 10, **persons)))
+    recorder = record(results, pictures=True)
     path = tmp_path / "report.html"
     write_report(path, summary, recorder)
     return path

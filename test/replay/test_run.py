@@ -34,7 +34,7 @@ def write(tmp_path):
 def test_a_bag_gives_a_folder_of_results_and_a_progress_bar(caer, people, tmp_path):
     status, output, errors = caer(people, "--out", tmp_path / "out")
     assert status == 0
-    assert "48 processed, 0 dropped, 0 failed" in output
+    assert "48 processed, 0 dropped, 0 failed, 0 lost" in output
     assert "p0001: " in output
     assert f"results: {tmp_path / 'out' / 'report.html'}" in output
     assert "48/48" in errors and "images/s" in errors
@@ -43,12 +43,13 @@ def test_a_bag_gives_a_folder_of_results_and_a_progress_bar(caer, people, tmp_pa
 def test_expectations_decide_the_status_and_are_written_for_ci(caer, people, write, tmp_path):
     held = write("held.yaml", "- {name: alone, persons: at most 1}\n")
     status, output, _ = caer(people, "--out", tmp_path / "held", "--expect", held)
-    assert (status, "held    alone  (measured: 0 to 1)" in output) == (0, True)
+    assert (status, f"held    alone: at most 1; was 0 to 1 ({held}:1)" in output) == (0, True)
 
     failed = write("failed.yaml", "- {persons: at most 1}\n- {persons: at least 2}\n")
     status, output, _ = caer(people, "--out", tmp_path / "failed", "--expect", failed)
     assert status == 1
-    assert "FAILED  persons at least 2  (measured: 0 to 1)" in output
+    assert "FAILED  persons at least 2; was 0 from 0.0 to " in output
+    assert f"({failed}:2)" in output
     root = ElementTree.parse(tmp_path / "failed" / "junit.xml").getroot()
     assert (root.get("tests"), root.get("failures")) == ("2", "1")
 
@@ -59,7 +60,11 @@ def test_expectations_decide_the_status_and_are_written_for_ci(caer, people, wri
         (["--expect", "bad.yaml"], "bad.yaml:2: label: 'merry' is no label"),
         (["--expect", "gone.yaml"], "gone.yaml"),
         (["--expect", "empty.yaml"], "empty.yaml: expected a list of statements"),
-        (["--config", "caer.yaml"], "unknown setting 'detector.min_scare'"),
+        (["--expect", "dropped.yaml"], "dropped.yaml:1: dropped: images are dropped with"),
+        (
+            ["--config", "caer.yaml"],
+            "caer.yaml: unknown setting 'detector.min_scare', did you mean detector.min_score?",
+        ),
         (["--config", "gone.yaml"], "cannot read"),
         (["--topic", "/no"], "no image topic /no; there are: /camera/image_raw"),
         (["--jobs", "0"], "--jobs is 0"),
@@ -72,6 +77,7 @@ def test_what_cannot_be_run_is_status_2_and_one_line(
     monkeypatch.chdir(tmp_path)
     write("bad.yaml", "- persons: at most 1\n- label: merry\n  for: at least 1 %\n")
     write("empty.yaml", "")
+    write("dropped.yaml", "- dropped: at most 0\n")
     write("caer.yaml", "/**:\n  ros__parameters:\n    detector:\n      min_scare: 0.5\n")
     status, output, errors = caer(record(), "--out", "out", *options)
     assert status == 2
@@ -108,5 +114,24 @@ def test_a_folder_of_bags_gets_a_folder_each_and_a_sum(caer, record, numbered, w
     assert "x.mcap is damaged" in output
     total = json.loads((tmp_path / "out" / "bags.json").read_text())
     assert list(total["errors"]) == [str(tmp_path / "bags" / "bad")]
+    assert total["losses"] == {}
     for name in ("one", "two"):
         assert (tmp_path / "out" / name / "report.html").is_file()
+
+
+def test_a_bag_without_an_answer_is_status_2(caer, record, numbered, tmp_path):
+    status, output, _ = caer(record({TOPIC: [numbered(1)] * 3}, start=0), "--out", tmp_path / "o")
+    # the first stamp is 0, then 0.1 and 0.2 s
+    assert (status, "2 processed, 0 dropped, 1 failed" in output) == (0, True)
+    path = record({TOPIC: [numbered(1)]}, name="zero", start=0)
+    status, output, _ = caer(path, "--out", tmp_path / "o")
+    assert (status, "0 processed, 0 dropped, 1 failed" in output) == (2, True)
+
+
+def test_names_from_outside_do_not_steer_the_terminal(caer, record, numbered, write, tmp_path):
+    hostile = write("e.yaml", '- {name: "\\e[31mred", persons: at most 0}\n')
+    _, output, _ = caer(
+        record({TOPIC: [numbered(1)]}), "--out", tmp_path / "o", "--expect", hostile
+    )
+    assert "\x1b" not in output
+    assert "\\x1b[31mred" in output
