@@ -25,13 +25,14 @@ from tqdm import tqdm
 
 from caer_ros.demo.listener import DemoError, Listener
 from caer_ros.demo.material import VIDEO, fetch_material
-from caer_ros.demo.pictures import Timeline, draw_timeline, write_video
 from caer_ros.demo.processes import enter_own_graph, fast_dds_profile, running
 from caer_ros.msg import Emotion as EmotionMessage
 from caer_ros.msg import EmotionArray
+from caer_ros.replay.bag import Bag
 from caer_ros.replay.make_bag import make_bag
 from caer_ros.replay.timeline import TimelineWriter, rows
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
+from caer_ros.viewer.pictures import AnnotatedVideo, Timeline, draw_timeline
 
 TOPIC = "/camera/image_raw"
 
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         default=Path("demo_out"),
-        help="folder for demo_bag/, timeline.csv, timeline.png, annotated.mp4 (%(default)s)",
+        help="folder for demo_bag/, timeline.csv, timeline.png, annotated.webm (%(default)s)",
     )
 
 
@@ -71,10 +72,10 @@ def main(args: argparse.Namespace) -> int:
             for row in rows(result):
                 writer.write(row)
     draw_timeline(timeline, f"Emotions read by {network}").savefig(args.out / "timeline.png")
-    write_video(bag, TOPIC, timeline, args.out / "annotated.mp4")
+    _write_video(bag, timeline, args.out / "annotated.webm")
     answered = sum(bool(readings) for readings in timeline.values())
     print(summarize(timeline, frames, answered, network, status))
-    print(f"Look at {args.out}/timeline.png, annotated.mp4, timeline.csv and demo_bag/.")
+    print(f"Look at {args.out}/timeline.png, annotated.webm, timeline.csv and demo_bag/.")
     if answered >= ENOUGH * frames:
         return 0
     print(
@@ -129,6 +130,13 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
             logs = [line for log in (node_log, player_log) for line in _tail(log)]
             raise DemoError("\n".join([str(error), *logs])) from error
         return listener.messages, listener.status
+
+
+def _write_video(bag: Path, timeline: Timeline, path: Path) -> None:
+    """Write the bag's images, each with the readings of its stamp."""
+    with Bag(bag) as recording, AnnotatedVideo(path) as video:
+        for image in recording.images([TOPIC]):
+            video.write(image.to_bgr(), timeline.get(image.stamp, ()), image.stamp)
 
 
 def _tail(log: Path) -> list[str]:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real browser that runs scripts in a page and takes pictures of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+
+class Browser:
+    """Headless Chromium, steered by its DevTools protocol."""
+
+    def __init__(self, program: str, profile: Path) -> None:
+        self._profile = profile
+        self._numbers = itertools.count(1)
+        self._loop = asyncio.new_event_loop()
+        self._process = subprocess.Popen(
+            [
+                program,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--autoplay-policy=no-user-gesture-required",
+                "--remote-debugging-port=0",
+                f"--user-data-dir={profile}",
+                "about:blank",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr
+        for line in self._process.stderr:
+            if found := re.search(r"listening on (ws://\S+)", line):
+                break
+        else:
+            raise AssertionError("Chromium did not start")
+        self._address = found[1]
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._session.close())
+        self._loop.close()
+        self._process.terminate()
+        self._process.wait()
+
+    def open(self, address: str, width: int = 1280, height: int = 900) -> None:
+        """Load a page into a window of that size; its errors are collected."""
+        if hasattr(self, "_session"):
+            self._loop.run_until_complete(self._session.close())
+        self.errors: list[str] = []
+        self._loop.run_until_complete(self._connect())
+        for method in ("Page.enable", "Runtime.enable", "Log.enable", "Network.enable"):
+            self._ask(method)
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self._ask("Page.navigate", url=address)
+
+    def run(self, script: str) -> Any:
+        """Return what a JavaScript expression, or a promise, comes to."""
+        answer = self._ask(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait(self, script: str, seconds: float = 60.0) -> Any:
+        """Return what an expression comes to as soon as that is true."""
+        end = time.monotonic() + seconds
+        while not (value := self.run(script)):
+            assert time.monotonic() < end, f"not so after {seconds} s: {script}"
+            time.sleep(0.1)
+        return value
+
+    def picture(self, path: Path, dark: bool = False) -> None:
+        """Write a picture of the window as PNG."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        data = self._ask("Page.captureScreenshot", format="png")["data"]
+        path.write_bytes(base64.b64decode(data))
+
+    async def _connect(self) -> None:
+        self._session = aiohttp.ClientSession()
+        port = re.search(r":(\d+)/", self._address)[1]  # type: ignore[index]
+        new = f"http://127.0.0.1:{port}/json/new"
+        async with self._session.put(new) as answer:
+            page = (await answer.json())["webSocketDebuggerUrl"]
+        self._socket = await self._session.ws_connect(page, max_msg_size=0)
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        return self._loop.run_until_complete(
+            asyncio.wait_for(self._exchange(method, parameters), 60)
+        )
+
+    async def _exchange(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        number = next(self._numbers)
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        while True:
+            message = json.loads(await self._socket.receive_str())
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+            if message.get("method") == "Runtime.exceptionThrown":
+                self.errors.append(json.dumps(message["params"]["exceptionDetails"]))
+            if message.get("method") == "Log.entryAdded":
+                self.errors.append(message["params"]["entry"]["text"])
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
+    browser = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
