@@ -77,13 +77,17 @@ def emotion_named(word: str) -> Emotion | None:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face in an image: box corners in pixels (may reach beyond the border), score 0 to 1."""
+    """A face in an image: box corners in pixels (may reach beyond the border), score 0 to 1.
+
+    `roll` is how far the line of the eyes is turned clockwise from level, in radians.
+    """
 
     x1: float
     y1: float
     x2: float
     y2: float
     score: float = 1.0
+    roll: float = 0.0
 
     @property
     def width(self) -> float:

@@ -32,15 +32,15 @@ def weighted_nms(
     """Merge the boxes of each face into their mean weighted by score, as MediaPipe does.
 
     Args:
-        boxes: (N, 4); scores: (N,) above 0.
+        boxes: (N, 4), or more columns, which are averaged with them; scores: (N,) above 0.
         threshold: IoU with a face's best box from which on a box belongs to it.
 
     Returns:
-        Boxes (M, 4) and each face's best score (M,), by falling score.
+        Boxes (M, as wide) and each face's best score (M,), by falling score.
     """
     order = np.argsort(-scores, kind="stable")
     boxes, scores = boxes[order], scores[order]
-    overlap = iou(boxes, boxes)
+    overlap = iou(boxes[:, :4], boxes[:, :4])
     merged, best = [], []
     left = np.ones(len(boxes), bool)
     for i in range(len(boxes)):
@@ -52,4 +52,4 @@ def weighted_nms(
             cluster[i] = True
             merged.append(np.average(boxes[cluster], axis=0, weights=scores[cluster]))
             best.append(scores[i])
-    return np.array(merged).reshape(-1, 4), np.array(best)
+    return np.array(merged).reshape(-1, boxes.shape[1]), np.array(best)

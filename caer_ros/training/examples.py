@@ -25,6 +25,8 @@ class Example:
     load: returns the frames, uint8 BGR (height, width, 3) each: one for a picture, for a clip
         its frames at 10 Hz; raises DataError where they cannot be read.
     boxes: the face in each frame; None where the frames are face crops already, without a scene.
+    searched: the class that the picture was searched for, where its data set tells that too.
+    classes: the classes that its data set has at all; what it teaches is which of these it is.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Example:
     target: np.ndarray
     load: Callable[[], list[np.ndarray]]
     boxes: tuple[Face, ...] | None = None
+    searched: Emotion | None = None
+    classes: frozenset[Emotion] = frozenset(Emotion)
 
     @property
     def label(self) -> Emotion:

@@ -8,12 +8,25 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from caer_ros.network.model import CaerNet
 from caer_ros.training.settings import TrainSettings
+
+ABSENT = -1e4
+"""Logit of a class that the example's data set does not have."""
+
+
+def class_loss(logits: Tensor, target: Tensor, classes: Tensor, smoothing: float) -> Tensor:
+    """Return the cross-entropy over the classes (bool, N x 7) that each example's data set has.
+
+    A data set without a class cannot say that a picture does not show it.
+    """
+    logs = logits.masked_fill(~classes, ABSENT).log_softmax(dim=1)
+    even = classes / classes.sum(dim=1, keepdim=True)
+    target = (1 - smoothing) * target + smoothing * even
+    return -(target * logs.masked_fill(~classes, 0.0)).sum(dim=1).mean()
 
 
 class CaerModule(LightningModule):
@@ -33,8 +46,8 @@ class CaerModule(LightningModule):
         # dropout by step and seed alone, so that a resumed run goes the way of an unbroken one
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
         logits = self._logits(batch)
-        loss = cross_entropy(
-            logits.float(), batch["target"], label_smoothing=self.settings.label_smoothing
+        loss = class_loss(
+            logits.float(), batch["target"], batch["classes"], self.settings.label_smoothing
         )
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(logits))
         return loss
@@ -44,7 +57,8 @@ class CaerModule(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         logits = self.model.logits(batch.get("faces"), batch.get("contexts")).scores
-        self.validated.append((logits.float().cpu(), batch["target"].cpu()))
+        logits = logits.float().masked_fill(~batch["classes"], ABSENT)
+        self.validated.append((logits.cpu(), batch["target"].cpu()))
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         rate = self.settings.stream_dropout

@@ -57,6 +57,12 @@ class TrainSettings:
     soft_votes: bool = setting(
         False, "learn the shares of votes where the data have them, not the label alone"
     )
+    searched: float = setting(
+        0.0,
+        "share that the class a picture was searched for has in its target, where the data tell",
+        minimum=0.0,
+        maximum=1.0,
+    )
     balance: float = setting(
         0.0,
         "classes are drawn as their count to the power of 1 - balance: 0 as they come, 1 evenly",

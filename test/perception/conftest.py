@@ -10,6 +10,7 @@ import pytest
 
 from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
 from caer_ros.network.spec import NetworkSpec
+from caer_ros.perception import crops
 from caer_ros.perception.detector import DetectorSettings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.settings import build
@@ -95,9 +96,16 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+def as_painted(crop: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Stand in for `even_light`, which would leave no colour to tell faces by."""
+    out[:] = crop
+    return out
+
+
 @pytest.fixture
-def make_pipeline() -> Callable[..., EmotionPipeline]:
+def make_pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., EmotionPipeline]:
     """A pipeline over painted pictures: `make_pipeline(spec, **{"tracker.birth": 0.5})`."""
+    monkeypatch.setattr(crops, "even_light", as_painted)
 
     def make(spec: NetworkSpec | None = None, **settings: object) -> EmotionPipeline:
         values = {"tracker.birth": 0.0, "tracker.id_prefix": "p", **settings}

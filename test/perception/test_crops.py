@@ -3,13 +3,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caer_ros.perception.crops import context_crop, face_crop, halve, shrink_scene
+from caer_ros.perception.crops import (
+    LEVEL,
+    context_crop,
+    even_light,
+    face_crop,
+    face_cut,
+    halve,
+    shrink_scene,
+)
 from caer_ros.types import Face
 
 SIZE = 96
@@ -28,7 +38,7 @@ def test_a_crop_of_the_same_size_is_the_picture_itself(
     rng: np.random.Generator,
 ) -> None:
     image = rng.integers(0, 256, (200, 200, 3), np.uint8)
-    crop = face_crop(image, Face(50, 60, 50 + SIZE, 60 + SIZE), SIZE, margin=0.0)
+    crop = face_cut(image, Face(50, 60, 50 + SIZE, 60 + SIZE), SIZE, margin=0.0)
     np.testing.assert_array_equal(crop, image[60 : 60 + SIZE, 50 : 50 + SIZE])
 
 
@@ -36,7 +46,7 @@ def test_a_crop_of_the_same_size_is_the_picture_itself(
 def test_the_crop_covers_the_box_exactly_at_every_scale(side: float) -> None:
     image = ramp(256, 256)
     x, y = 20.5, 30.25
-    crop = face_crop(image, Face(x, y, x + side, y + side), SIZE, margin=0.0).astype(float)
+    crop = face_cut(image, Face(x, y, x + side, y + side), SIZE, margin=0.0).astype(float)
     middles = (np.arange(SIZE) + 0.5) * side / SIZE - 0.5
     np.testing.assert_allclose(crop[40, :, 0], x + middles, atol=1.1)
     np.testing.assert_allclose(crop[:, 40, 1], y + middles, atol=1.1)
@@ -45,14 +55,14 @@ def test_the_crop_covers_the_box_exactly_at_every_scale(side: float) -> None:
 def test_an_enlarged_crop_blends_with_what_lies_beyond_the_box() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     image[:, 20:44] = 200
-    crop = face_crop(image, Face(20, 20, 44, 44), SIZE, margin=0.0)
+    crop = face_cut(image, Face(20, 20, 44, 44), SIZE, margin=0.0)
     # the outermost crop pixels are read 3/8 of a pixel outside
     np.testing.assert_allclose(crop[50, [0, -1], 0], 200 * 5 / 8, atol=2)
 
 
 def test_the_margin_is_added_on_every_side_of_the_longer_edge() -> None:
     image = ramp(256, 256)
-    crop = face_crop(image, Face(100, 80, 140, 160), SIZE, margin=0.25)
+    crop = face_cut(image, Face(100, 80, 140, 160), SIZE, margin=0.25)
     # 80 high, so the square is 120 and starts at 120 - 60 in both directions
     np.testing.assert_allclose(crop[0, [0, -1], 0], [60, 180], atol=1)
     np.testing.assert_allclose(crop[[0, -1], 0, 1], [60, 180], atol=1)
@@ -60,7 +70,7 @@ def test_the_margin_is_added_on_every_side_of_the_longer_edge() -> None:
 
 def test_beyond_the_border_the_border_pixel_is_repeated() -> None:
     image = ramp(200, 200)
-    crop = face_crop(image, Face(-48, 0, 48, 96), SIZE, margin=0.0)
+    crop = face_cut(image, Face(-48, 0, 48, 96), SIZE, margin=0.0)
     assert (crop[:, : SIZE // 2, 0] == 0).all()
     assert (np.diff(crop[10, SIZE // 2 :, 0].astype(int)) == 1).all()
 
@@ -68,7 +78,7 @@ def test_beyond_the_border_the_border_pixel_is_repeated() -> None:
 def test_shrinking_a_fine_pattern_gives_its_mean_not_an_alias() -> None:
     checkers = (np.indices((600, 600)).sum(axis=0) % 2 * 255).astype(np.uint8)
     image = cv2.merge([checkers] * 3)
-    crop = face_crop(image, Face(0, 0, 600, 600), SIZE, margin=0.0)
+    crop = face_cut(image, Face(0, 0, 600, 600), SIZE, margin=0.0)
     assert abs(crop.astype(float) - 127.5).max() < 2.0
     scene = shrink_scene(image, 112)
     assert abs(scene.image.astype(float) - 127.5).max() < 2.0
@@ -83,12 +93,53 @@ def test_a_crop_is_written_where_the_caller_wants_it(rng: np.random.Generator) -
     assert not batch[0].any()
 
 
+@pytest.mark.parametrize("degrees", [-60.0, -25.0, 25.0, 60.0])
+def test_a_rolled_face_is_cut_upright_but_for_the_last_degrees(
+    degrees: float, rng: np.random.Generator
+) -> None:
+    smooth = cv2.GaussianBlur(rng.integers(0, 256, (300, 300, 3), np.uint8), (0, 0), 6)
+    image = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+    box = Face(100, 110, 196, 206)
+    # the picture clockwise about the middle of the face, but for what is left
+    left = np.copysign(np.degrees(LEVEL), degrees)
+    middle = (148 - 0.5, 158 - 0.5)
+    turn = cv2.getRotationMatrix2D(middle, -(degrees - left), 1.0)
+    rolled = cv2.warpAffine(image, turn, (300, 300), borderMode=cv2.BORDER_REPLICATE)
+    face = dataclasses.replace(box, roll=float(np.radians(degrees)))
+    difference = face_cut(rolled, face, SIZE, 0.0).astype(int) - face_cut(image, box, SIZE, 0.0)
+    assert np.abs(difference).mean() < 2
+
+
+@pytest.mark.parametrize("roll", [-LEVEL, -0.05, 0.05, LEVEL])
+def test_a_face_held_nearly_level_is_cut_as_it_is(roll: float, rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (200, 200, 3), np.uint8)
+    face = Face(50, 60, 150, 160)
+    turned = dataclasses.replace(face, roll=roll)
+    np.testing.assert_array_equal(
+        face_cut(image, turned, SIZE, 0.1), face_cut(image, face, SIZE, 0.1)
+    )
+
+
+def test_a_face_in_the_dark_has_more_contrast(rng: np.random.Generator) -> None:
+    coarse = rng.integers(10, 64, (6, 6, 3), np.uint8)
+    dark = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
+    before = cv2.cvtColor(dark, cv2.COLOR_BGR2GRAY)
+    assert even_light(dark).std() > 1.5 * before.std()
+
+
+def test_the_network_sees_faces_in_grey(rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (200, 200, 3), np.uint8)
+    crop = face_crop(image, Face(50, 60, 150, 160), 64, 0.1)
+    assert crop.shape == (64, 64, 3) and crop.dtype == np.uint8
+    assert (crop == crop[..., :1]).all()
+
+
 @given(x=pixels, y=pixels, width=st.floats(0, 1e5), height=st.floats(0, 1e5))
 def test_any_box_gives_a_crop_of_pixels_the_image_has(
     x: float, y: float, width: float, height: float
 ) -> None:
     image = np.full((37, 53, 3), (10, 20, 30), np.uint8)
-    crop = face_crop(image, Face(x, y, x + width, y + height), SIZE, margin=0.3)
+    crop = face_cut(image, Face(x, y, x + width, y + height), SIZE, margin=0.3)
     assert crop.shape == (SIZE, SIZE, 3)
     assert (crop == (10, 20, 30)).all()
     context = context_crop(shrink_scene(image, 112), [Face(x, y, x + width, y + height)], 112)
@@ -98,7 +149,7 @@ def test_any_box_gives_a_crop_of_pixels_the_image_has(
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (2, 3), (3000, 2)])
 def test_pictures_of_any_shape_are_served(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
-    assert (face_crop(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77).all()
+    assert (face_cut(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77).all()
     assert (context_crop(shrink_scene(image, 112), [], 112) == 77).all()
 
 

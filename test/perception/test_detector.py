@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -32,9 +33,10 @@ def blazeface() -> FaceDetector:
 def blue_is_a_face(tmp_path: Path) -> Path:
     """A network with YuNet's input and outputs that takes a bright blue 8x8 cell for a face.
 
-    The box is 16 pixels wide and 24 high around the middle of the cell.
+    The box is 16 pixels wide and 24 high around the middle of the cell; the eyes are 8 pixels
+    apart and the second one 6 lower.
     """
-    size, kinds = 320, {"cls": 1, "obj": 1, "bbox": 4}
+    size, kinds = 320, {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
     nodes = [
         helper.make_node("Gather", ["input", "channel"], ["blue"], axis=1),
         helper.make_node("AveragePool", ["blue"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
@@ -56,6 +58,8 @@ def blue_is_a_face(tmp_path: Path) -> Path:
                 values = np.ones(shape, np.float32) * (kind != "cls")
                 if kind == "bbox":
                     values[:] = 0.5, 0.5, np.log(16 / stride), np.log(24 / stride)
+                elif kind == "kps":
+                    values[..., :4] = np.array([-4, -3, 4, 3]) / stride + 0.5
                 constants[f"{name}_value"] = values
                 nodes.append(helper.make_node("Identity", [f"{name}_value"], [name]))
     graph = helper.make_graph(
@@ -82,10 +86,12 @@ def test_anchors_are_the_cell_centres_of_both_grids() -> None:
 def test_blazeface_boxes_are_offsets_from_their_anchor() -> None:
     regressors = np.zeros((1, 896, 16), np.float32)
     logits = np.full((1, 896, 1), -100, np.float32)
-    regressors[0, 518, :4] = 3, -2, 40, 60
+    regressors[0, 518, :8] = 3, -2, 40, 60, -10, -12, 11, -8
     logits[0, 518] = 0.1
-    boxes, scores = decode_blazeface({"regressors": regressors, "classificators": logits}, 0.5)
-    np.testing.assert_allclose(boxes, [[48 + 3 - 20, 16 - 2 - 30, 48 + 3 + 20, 16 - 2 + 30]])
+    rows, scores = decode_blazeface({"regressors": regressors, "classificators": logits}, 0.5)
+    box, eyes = rows[:, :4], rows[:, 4:]
+    np.testing.assert_allclose(box, [[48 + 3 - 20, 16 - 2 - 30, 48 + 3 + 20, 16 - 2 + 30]])
+    np.testing.assert_allclose(eyes, [[48 - 10, 16 - 12, 48 + 11, 16 - 8]])
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-0.1)), rtol=1e-6)
 
 
@@ -97,8 +103,8 @@ def test_an_extreme_logit_is_a_score_of_one_without_overflow() -> None:
         "classificators": logits,
     }
     with np.errstate(all="raise"):
-        boxes, scores = decode_blazeface(outputs, 0.05)
-    assert boxes.shape == (1, 4)
+        rows, scores = decode_blazeface(outputs, 0.05)
+    assert rows.shape == (1, 8)
     assert scores == pytest.approx(1.0)
 
 
@@ -108,12 +114,15 @@ def test_yunet_boxes_scale_with_their_stride() -> None:
     outputs = {f"cls_{s}": np.zeros((1, n, 1), np.float32) for s, n in cells.items()}
     outputs |= {f"obj_{s}": np.ones((1, n, 1), np.float32) for s, n in cells.items()}
     outputs |= {f"bbox_{s}": np.zeros((1, n, 4), np.float32) for s, n in cells.items()}
+    outputs |= {f"kps_{s}": np.zeros((1, n, 10), np.float32) for s, n in cells.items()}
     # the second row of the grid of stride 16, third cell
     outputs["cls_16"][0, 8] = 0.81
     outputs["bbox_16"][0, 8] = 0.5, 0.25, np.log(2), np.log(3)
-    boxes, scores = decode(outputs, 0.5)
+    outputs["kps_16"][0, 8, :4] = 0.25, 0.5, 0.75, 0.25
+    rows, scores = decode(outputs, 0.5)
     np.testing.assert_allclose(scores, [0.9], rtol=1e-6)
-    np.testing.assert_allclose(boxes, [[40 - 16, 20 - 24, 40 + 16, 20 + 24]], rtol=1e-6)
+    np.testing.assert_allclose(rows[:, :4], [[40 - 16, 20 - 24, 40 + 16, 20 + 24]], rtol=1e-6)
+    np.testing.assert_allclose(rows[:, 4:], [[32 + 4, 16 + 8, 32 + 12, 16 + 4]], rtol=1e-6)
 
 
 def test_the_installed_model_is_the_pinned_one() -> None:
@@ -224,6 +233,7 @@ def test_yunet_finds_the_very_cell(blue_is_a_face: Path) -> None:
     (face,) = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1)).detect(image)
     assert (face.x1, face.y1, face.x2, face.y2) == pytest.approx((76, 152, 92, 176), abs=1e-4)
     assert face.score == pytest.approx(1.0)
+    assert face.roll == pytest.approx(math.atan2(6, 8))
 
 
 def test_many_faces_are_all_found_largest_first_and_always_in_the_same_order(

@@ -53,6 +53,24 @@ def run(frames: list[Frame], **settings: object) -> list[FrameResult]:
     return results
 
 
+@pytest.mark.parametrize("degrees", [-25, 25])
+def test_faces_roll_with_the_camera(
+    group: np.ndarray, detector: FaceDetector, degrees: int
+) -> None:
+    height, width = group.shape[:2]
+    # OpenCV turns counter-clockwise
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1.0)
+    rolled = detector.detect(cv2.warpAffine(group, turn, (width, height)))
+    level = detector.detect(group)
+    for face in level:
+        middle = turn @ [(face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2, 1.0]
+        same = min(
+            rolled,
+            key=lambda f: np.hypot(*(middle - [(f.x1 + f.x2) / 2, (f.y1 + f.y2) / 2])),
+        )
+        assert np.degrees(same.roll - face.roll) == pytest.approx(degrees, abs=12)
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.5])
 def test_all_five_of_the_group_are_found_in_place_at_any_resolution(
     group: np.ndarray, detector: FaceDetector, scale: float

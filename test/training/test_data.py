@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from caer_ros.network.spec import NetworkSpec
+from caer_ros.perception.crops import even_light
 from caer_ros.training.augment import AugmentSettings
 from caer_ros.training.data import BalancedSampler, CaerData, CropDataset, Draw, window
 from caer_ros.training.examples import DataError, Example, one_hot
@@ -71,8 +72,8 @@ def test_a_face_crop_of_the_right_size_is_left_alone():
     crop = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     spec = NetworkSpec(streams="face", face_size=48)
     item = CropDataset([example([crop])], spec, AugmentSettings())[0]
-    assert np.array_equal(item["faces"], crop)
-    assert set(item) == {"faces", "target"}
+    assert np.array_equal(item["faces"], even_light(crop))
+    assert set(item) == {"faces", "target", "classes"}
 
 
 def test_the_face_is_hidden_in_the_scene_and_only_there():
@@ -83,7 +84,7 @@ def test_the_face_is_hidden_in_the_scene_and_only_there():
     assert item["contexts"].shape == (112, 112, 3)
     assert (item["contexts"][50, 56] == 0).all()
     assert 900 <= (item["contexts"] == 0).all(axis=2).sum() <= 36 * 36
-    assert (item["faces"] == 200).all()
+    assert np.ptp(item["faces"]) == 0
 
 
 def test_a_study_can_leave_the_face_in_the_scene():
@@ -112,7 +113,7 @@ def test_clips_of_a_video_network_are_windows_in_order():
     data = CropDataset([example(counting_clip(9))], spec, AugmentSettings())
     faces = data[Draw(0, 5, 24)]["faces"]
     assert faces.shape == (4, 24, 24, 3)
-    assert (np.diff(faces[:, 0, 0, 0].astype(int)) == 10).all()
+    assert (np.diff(faces[:, 0, 0, 0].astype(int)) > 0).all()
 
 
 @pytest.mark.parametrize(("start", "first"), [(0.0, 0), (0.5, 2), (1.0, 5)])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ class FaceFinder:
             DataError: where nothing can be decoded.
             CaerError: where the cache broke or its disk is full.
         """
-        found = self._remember(path, repr(DetectorSettings()), self._detect)
+        # what is kept of a face changes with its fields
+        what = f"{DetectorSettings()} {[field.name for field in fields(Face)]}"
+        found = self._remember(path, what, self._detect)
         return [[Face(*values) for values in frame] for frame in found]
 
     def count_frames(self, path: Path) -> int:

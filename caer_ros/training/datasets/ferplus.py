@@ -14,6 +14,7 @@ import numpy as np
 from caer_ros.training.datasets.dataset import DataSet
 from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError, Example
+from caer_ros.types import Emotion
 
 VOTES = (
     "neutral",
@@ -38,6 +39,9 @@ _FOLDERS = {
     "test": ("PrivateTest", "FER2013Test"),
 }
 
+LABELS = "fer2013_labels.npz"
+"""FER2013's own labels, beside the archives."""
+
 _ARCHIVES = {"train": "*train*.npz", "validation": "*valid*.npz", "test": "*test*.npz"}
 
 
@@ -47,7 +51,9 @@ def read(root: Path, split: str) -> DataSet:
     An npz file holds `images` (uint8, N x 48 x 48) and `votes` (N x 10 in the order of `VOTES`);
     in a folder of them the file name tells the split (`train`, `valid`, `test`), a single file
     is used whole. Targets are the votes for the seven classes, as shares; a picture is left out
-    where contempt, unknown or "no face" has more votes than the best of the seven.
+    where contempt, unknown or "no face" has more votes than the best of the seven. Where
+    `fer2013_labels.npz` lies beside the archives, FER2013's own labels (what was searched for) are
+    read too: int8, one array an archive, of its name, in its order; the index is `Emotion`'s.
 
     Raises:
         DataError: where `root` has neither layout, or not this split.
@@ -55,6 +61,7 @@ def read(root: Path, split: str) -> DataSet:
     if (root / "fer2013new.csv").is_file():
         return _read_folders(root, split)
     archives = [root] if root.is_file() else sorted(root.glob(_ARCHIVES.get(split, "*.npz")))
+    archives = [path for path in archives if path.name != LABELS]
     if not archives:
         raise DataError(
             f"{root} has neither fer2013new.csv beside FER2013Train, FER2013Valid and FER2013Test "
@@ -64,12 +71,14 @@ def read(root: Path, split: str) -> DataSet:
     without_label = 0
     for archive in archives:
         images, votes = _read_archive(archive)
+        searched = _read_labels(archive, len(images))
         labelled = _is_labelled(votes)
         without_label += int((~labelled).sum())
         for index in np.flatnonzero(labelled):
             name = f"{archive.stem}/{index}"
             load = partial(_to_bgr, images[index])
-            examples.append(Example(name, name, _target(votes[index]), load))
+            label = None if searched is None else Emotion(int(searched[index]))
+            examples.append(Example(name, name, _target(votes[index]), load, searched=label))
     return DataSet(f"ferplus:{root}", split, tuple(examples), without_label=without_label)
 
 
@@ -95,6 +104,24 @@ def _read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"expected uint8 (N, height, width) and (N, {len(VOTES)})"
         )
     return images, votes.astype(np.float32)
+
+
+def _read_labels(archive: Path, count: int) -> np.ndarray | None:
+    """Return FER2013's labels of the pictures of `archive`, None where there are none."""
+    path = archive.parent / LABELS
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as labels:
+            found = labels[archive.stem]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} has no labels of {archive.stem}: {error}") from error
+    if found.shape != (count,) or found.min() < 0 or found.max() >= len(Emotion):
+        raise DataError(
+            f"{path} has labels of shape {found.shape} from {found.min()} to {found.max()} for "
+            f"{archive.stem}, expected {count} from 0 to {len(Emotion) - 1}"
+        )
+    return found
 
 
 def _read_folders(root: Path, split: str) -> DataSet:
