@@ -13,11 +13,18 @@ import pytest
 from caer_ros import cli
 from caer_ros.engines.base import Engine, Prediction
 from caer_ros.network.spec import NetworkSpec
+from caer_ros.perception import crops
 from caer_ros.training import evaluate
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.types import Emotion, Face
 
 STEP = 30
+
+
+@pytest.fixture(autouse=True)
+def shades_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even light would change the shades that the engine below reads."""
+    monkeypatch.setattr(crops, "even_light", lambda crop, out=None: crop)
 
 
 class ShadeEngine(Engine):
