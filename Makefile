@@ -22,11 +22,11 @@ export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-gpu lint parameters weights clean
+.PHONY: help setup demo test test-slow test-gpu lint benchmark-peers parameters weights clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read name text; do \
-	  printf '  make %-10s %s\n' "$$name" "$$text"; done
+	  printf '  make %-15s %s\n' "$$name" "$$text"; done
 
 setup: $(STAMPS)/package ## .venv with ROS 2 and this package in it
 
@@ -51,6 +51,9 @@ lint: $(STAMPS)/dev ## ruff, mypy, arrows between the rooms, licence lines
 	  --include='*.py' --include='*.msg' --include='*.yaml' --include='*.yml' --include='*.xml' \
 	  --include='*.sh' --include='*.mjs' --include='caer*' --include=run --exclude-dir=__pycache__); \
 	[ -z "$$unlicensed" ] || { echo "without an SPDX licence line:" $$unlicensed >&2; exit 1; }
+
+benchmark-peers: setup ## our pipeline beside PyPI fer and npm face-api (installs 3 GB once)
+	@$(BIN)/python benchmarks/peers.py
 
 parameters: setup ## docs/parameters.md anew from the settings in the code
 	@$(BIN)/python -m caer_ros.node_settings > docs/parameters.md.new

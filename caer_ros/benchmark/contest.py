@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,46 +54,6 @@ class OwnContender:
 
     def close(self) -> None:
         self._pool.shutdown()
-
-
-class PeerContender:
-    """Another program, which is given frames and then told how many to work through.
-
-    On its standard input it gets a line of JSON with the frames' shape and their bytes, and then
-    lines with a number; to each it answers a line of JSON: `seconds`, a list, and `faces`, how
-    many it found in the last frame.
-    """
-
-    def __init__(self, command: Sequence[str | Path], frames: np.ndarray, log: Path) -> None:
-        with log.open("wb") as errors:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-            )
-        self._log = log
-        self.faces = 0
-        self._send(json.dumps(frames.shape).encode() + b"\n" + frames.tobytes())
-
-    def run(self, times: int) -> list[float]:
-        self._send(b"%d\n" % times)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise BenchmarkError(f"{self._process.args!r} ended: {self._log.read_text()[-2000:]}")
-        answer = json.loads(line)
-        self.faces = answer["faces"]
-        return list(answer["seconds"])
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def _send(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # `run` says why it ended
 
 
 def contest(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure engines, pipeline and, where asked, the node over DDS and other programs.
+"""Measure engines, pipeline and, where asked, the node over DDS.
 
 Contenders are run in turn, each in a process of its own; ratios are within one run. Without
 --quick it takes some ten minutes. Leave the machine alone meanwhile.
@@ -30,9 +30,6 @@ PERSONS = (1, 5, 10)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="the main figures within a minute")
     parser.add_argument("--node", action="store_true", help="also the real node, over DDS")
-    parser.add_argument(
-        "--peers", action="store_true", help="also PyPI fer and, with Node.js, npm face-api"
-    )
     parser.add_argument(
         "--threads", type=whole_number(0), default=0, help="of every engine; 0 for the cores"
     )
@@ -67,11 +64,6 @@ def main(args: argparse.Namespace) -> int:
                 in_own_process(measure_node, scenario, material, seconds, folder)
                 for scenario in scenarios
             ]
-        if args.peers:
-            from caer_ros.benchmark.peers import measure_peers
-
-            report["peers"], ratios = measure_peers(material, threads, args.quick, folder)
-            report["ratios"].update(ratios)
     print(to_markdown(report))
     if args.json:
         write_json(args.json, report)

@@ -1,51 +1,103 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs on the same frames: PyPI `fer` and npm `@vladmandic/face-api`.
+"""Other programs on the same frames: PyPI `fer` and, with Node.js, npm `@vladmandic/face-api`.
 
-They are installed into the cache folder when they are first asked for, never beside ours.
+They are installed into the cache folder when they are first asked for (`fer` with its TensorFlow
+takes 3 GB), never beside ours. Contenders run in turn; leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from caer_ros.arguments import new_file, whole_number
 from caer_ros.benchmark.account import WARM_UP
-from caer_ros.benchmark.contest import (
-    BenchmarkError,
-    Contender,
-    OwnContender,
-    PeerContender,
-    contest,
-)
+from caer_ros.benchmark.contest import BenchmarkError, Contender, OwnContender, contest
 from caer_ros.benchmark.pipeline import Scenario, repeat
+from caer_ros.benchmark.report import describe_machine, to_markdown
 from caer_ros.benchmark.scenes import compose, load_people
+from caer_ros.demo.material import fetch_material
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.files import write_json
 from caer_ros.paths import cache_folder
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.settings import build
 
 HERE = Path(__file__).parent
 
-FER = ("fer==25.10.3",)
+READY = "ready.json"
+"""What is installed in the folder of a peer."""
+
+FER = "fer==25.10.3"
 FER_NEEDS = (
-    "ai-edge-litert==2.3.0",
+    "ffmpeg-python==0.2.0",
+    "matplotlib==3.10.8",
+    "moviepy==1.0.3",
     "numpy==2.2.6",
     "opencv-python-headless==4.12.0.88",
-    "pillow==13.0.0",
+    "pandas==2.3.3",
     "requests==2.34.2",
     "setuptools==79.0.1",
+    "tensorflow==2.21.0",
 )
-"""What `fer.fer` imports; of its own list, TensorFlow and torch among it, it needs no more."""
+"""Its own list without torch, which its defaults do not use, and older where that list lets in
+what it does not run with: OpenCV 5 has no Haar cascades, setuptools 84 no `pkg_resources`."""
 
 FACE_API = (
     "@vladmandic/face-api@1.7.15",
     "@tensorflow/tfjs@4.22.0",
     "@tensorflow/tfjs-backend-wasm@4.22.0",
 )
+
+
+class PeerContender:
+    """Another program, which is given frames and then told how many to work through.
+
+    On its standard input it gets a line of JSON with the frames' shape and their bytes, and then
+    lines with a number; to each it answers a line of JSON: `seconds`, a list, and `faces`, how
+    many it found in the last frame.
+    """
+
+    def __init__(self, command: Sequence[str | Path], frames: np.ndarray, log: Path) -> None:
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+        self._log = log
+        self.faces = 0
+        self._send(json.dumps(frames.shape).encode() + b"\n" + frames.tobytes())
+
+    def run(self, times: int) -> list[float]:
+        self._send(b"%d\n" % times)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchmarkError(f"{self._process.args!r} ended: {self._log.read_text()[-2000:]}")
+        answer = json.loads(line)
+        self.faces = answer["faces"]
+        return list(answer["seconds"])
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # `run` says why it ended
 
 
 def measure_peers(
@@ -111,28 +163,57 @@ def _install() -> dict[str, Sequence[str | Path]]:
     folder = cache_folder() / "peers"
     commands: dict[str, Sequence[str | Path]] = {}
     python = folder / "fer" / "bin" / "python"
-    if not (folder / "fer" / "ready").exists():
+    if _is_new(folder / "fer", (FER, *FER_NEEDS)):
         print("installing fer, once")
         _run(sys.executable, "-m", "venv", "--clear", folder / "fer")
         _run(python, "-m", "pip", "install", "--quiet", *FER_NEEDS)
-        _run(python, "-m", "pip", "install", "--quiet", "--no-deps", *FER)
-        (folder / "fer" / "ready").touch()
+        _run(python, "-m", "pip", "install", "--quiet", "--no-deps", FER)
+        (folder / "fer" / READY).write_text(json.dumps((FER, *FER_NEEDS)))
     commands["fer"] = [python, HERE / "fer_peer.py"]
     if node := shutil.which("node"):
         face_api = folder / "face_api"
-        if not (face_api / "ready").exists():
+        if _is_new(face_api, FACE_API):
             print("installing face-api, once")
             face_api.mkdir(parents=True, exist_ok=True)
             (face_api / "package.json").write_text("{}")
             _run("npm", "install", "--ignore-scripts", "--prefix", face_api, *FACE_API)
-            (face_api / "ready").touch()
+            (face_api / READY).write_text(json.dumps(FACE_API))
         commands["face_api"] = [node, HERE / "face_api_peer.mjs", face_api]
     else:
         print("Node.js is not installed: face-api is left out")
     return commands
 
 
+def _is_new(folder: Path, packages: Sequence[str]) -> bool:
+    """Whether these packages, of these versions, are not yet installed there."""
+    ready = folder / READY
+    return not ready.is_file() or json.loads(ready.read_text()) != list(packages)
+
+
 def _run(*command: str | Path) -> None:
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if result.returncode:
         raise BenchmarkError(f"{' '.join(map(str, command))} failed: {result.stderr[-1000:]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the rounds")
+    parser.add_argument(
+        "--threads", type=whole_number(0), default=0, help="of ours; 0 for the cores, at most 4"
+    )
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures here")
+    args = parser.parse_args()
+    threads = args.threads or min(4, len(os.sched_getaffinity(0)))
+    report: dict[str, Any] = {"machine": describe_machine()}
+    with tempfile.TemporaryDirectory(prefix="caer_peers_") as folder:
+        report["peers"], report["ratios"] = measure_peers(
+            fetch_material(), threads, args.quick, Path(folder)
+        )
+    print(to_markdown(report))
+    if args.json:
+        write_json(args.json, report)
+
+
+if __name__ == "__main__":
+    main()
