@@ -18,9 +18,9 @@ from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import in_own_process
 from caer_ros.benchmark.pipeline import RATE
 from caer_ros.demo.material import fetch_material
-from caer_ros.demo.processes import enter_own_graph, fast_dds_profile
 from caer_ros.images import to_bgr
-from caer_ros.ros.node import keep_large_blocks, make_executor
+from caer_ros.ros.client import enter_own_graph, fast_dds_profile
+from caer_ros.ros.main import keep_large_blocks, make_executor
 from caer_ros.ros.serialized import read_image
 
 WARM_UP, IMAGES = 30, 180

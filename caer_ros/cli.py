@@ -31,7 +31,7 @@ GROUPS = {
     "replay": {
         "make-bag": Verb("caer_ros.replay.make_bag", "a video or a folder of images as a bag"),
         "replay": Verb("caer_ros.replay.run", "a bag as a bag of emotions, a timeline, a report"),
-        "play": Verb("caer_ros.ros.player", "the images of a bag on their topics again"),
+        "play": Verb("caer_ros.player", "the images of a bag on their topics again"),
     },
     "train": {
         "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their layouts"),

@@ -38,6 +38,11 @@ class NodeSettings(PipelineSettings):
         "topics of sensor_msgs/CameraInfo, in the order of image_topics; where one is empty or "
         "missing, camera_info beside the image topic",
     )
+    autostart: bool = setting(
+        False,
+        "configure and activate at the start; false leaves both to a lifecycle manager. The "
+        "launch file sets it by its own argument",
+    )
     diagnostics_period: float = setting(
         1.0, "seconds between messages on /diagnostics", minimum=0.1, maximum=60.0
     )

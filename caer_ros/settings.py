@@ -114,6 +114,21 @@ def describe(cls: type, prefix: str = "") -> Iterator[Setting]:
         yield Setting(f"{prefix}{field.name}", kind, default, **field.metadata)
 
 
+def check_live(old: Any, new: Any) -> None:
+    """Refuse a change from `old` to `new`, settings of one class, that needs a new start.
+
+    Raises:
+        SettingError: where a setting that is not live differs.
+    """
+    before, after = flatten(dataclasses.asdict(old)), flatten(dataclasses.asdict(new))
+    for leaf in describe(type(old)):
+        if not leaf.live and before[leaf.name] != after[leaf.name]:
+            raise SettingError(
+                f"{leaf.name} cannot change from {before[leaf.name]!r} to {after[leaf.name]!r} "
+                "while running; configure anew"
+            )
+
+
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one mapping with dotted names."""
     flat: dict[str, Any] = {}

@@ -4,24 +4,22 @@
 ros2 launch caer_ros caer.launch.py image:=/camera/image_raw
 """
 
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
-    EmitEvent,
+    GroupAction,
     OpaqueFunction,
-    RegisterEventHandler,
     SetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
 
 from caer_ros.ros.fast_dds import profile_variable
 
@@ -29,9 +27,10 @@ CONFIG = PathJoinSubstitution([FindPackageShare("caer_ros"), "config"])
 
 # a parameter's own argument goes before the file, but only where it is given
 PARAMETERS = {
-    "image_transport": "raw, or compressed to read <image>/compressed",
-    "engine.weights": "caer_net_s, caer_net, or the path of a .safetensors file",
-    "engine.engine": "auto, openvino, torch or tensorrt",
+    "image": ("image_topics", "camera topic"),
+    "image_transport": ("image_transport", "raw, or compressed to read <image>/compressed"),
+    "weights": ("engine.weights", "caer_net_s, caer_net, or the path of a .safetensors file"),
+    "engine": ("engine.engine", "auto, openvino, torch or tensorrt"),
 }
 
 ARGUMENTS = [
@@ -46,16 +45,13 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "name", default_value="caer", description="Name of the node; two nodes need two"
     ),
-    DeclareLaunchArgument(
-        "image", default_value="image", description="Camera topic, without /compressed"
-    ),
     *(
         DeclareLaunchArgument(
-            name.rpartition(".")[2],
+            argument,
             default_value="",
             description=f"Parameter {name}: {description}; empty for what params_file says",
         )
-        for name, description in PARAMETERS.items()
+        for argument, (name, description) in PARAMETERS.items()
     ),
     DeclareLaunchArgument(
         "use_sim_time",
@@ -68,6 +64,12 @@ ARGUMENTS = [
         default_value="true",
         choices=["true", "false"],
         description="Configure and activate the node; false leaves it to a lifecycle manager",
+    ),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="false",
+        choices=["true", "false"],
+        description="Start the node anew where its process ends",
     ),
     DeclareLaunchArgument(
         "log_level",
@@ -86,59 +88,64 @@ ARGUMENTS = [
 
 
 def start_node(context: LaunchContext) -> list[Action]:
-    """Return the node, and the handlers that take it through its transitions."""
+    """Return the node.
+
+    Raises:
+        RuntimeError: where the parameter file is missing.
+    """
 
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    overrides = {name: given(name.rpartition(".")[2]) for name in PARAMETERS}
+    if not Path(given("params_file")).is_file():
+        raise RuntimeError(f"params_file is {given('params_file')!r}, which is no file")
+    overrides = {
+        name: [given(argument)] if argument == "image" else given(argument)
+        for argument, (name, _) in PARAMETERS.items()
+        if given(argument)
+    }
+    flags = {name: given(name) == "true" for name in ("use_sim_time", "autostart")}
     node = LifecycleNode(
         package="caer_ros",
         executable="caer_node",
         name=given("name"),
         namespace=given("namespace"),
-        parameters=[
-            given("params_file"),
-            {
-                "use_sim_time": given("use_sim_time") == "true",
-                **{name: value for name, value in overrides.items() if value},
-            },
-        ],
-        remappings=[("image", given("image"))],
+        parameters=[given("params_file"), {**flags, **overrides}],
         ros_arguments=["--log-level", given("log_level")],
+        respawn=given("respawn") == "true",
+        respawn_delay=1.0,
         output="screen",
         emulate_tty=True,
     )
+    return [node]
 
-    def change_state(transition: int) -> EmitEvent:
-        return EmitEvent(
-            event=ChangeState(
-                lifecycle_node_matcher=matches_action(node), transition_id=transition
-            )
-        )
 
-    configure = OnProcessStart(
-        target_action=node, on_start=[change_state(Transition.TRANSITION_CONFIGURE)]
-    )
-    activate = OnStateTransition(
-        target_lifecycle_node=node,
-        start_state="configuring",
-        goal_state="inactive",
-        entities=[change_state(Transition.TRANSITION_ACTIVATE)],
-    )
-    autostart = IfCondition(LaunchConfiguration("autostart"))
-    # the handlers come before the node, so that they miss nothing of it
-    return [
-        RegisterEventHandler(configure, condition=autostart),
-        RegisterEventHandler(activate, condition=autostart),
-        node,
-    ]
+def refuse_unknown_arguments() -> None:
+    """Refuse what the command line gives this file and nobody knows.
+
+    Where another file includes this one, its own arguments stand there.
+
+    Raises:
+        RuntimeError: naming the argument.
+    """
+    if not any(Path(word).name == Path(__file__).name for word in sys.argv):
+        return
+    known = [argument.name for argument in ARGUMENTS]
+    for word in sys.argv:
+        name, is_argument, _ = word.partition(":=")
+        if is_argument and name not in known:
+            likely = get_close_matches(name, known, n=1)
+            hint = f"did you mean {likely[0]}?" if likely else f"there are {', '.join(known)}"
+            raise RuntimeError(f"caer.launch.py has no argument {name}; {hint}")
 
 
 def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
+    refuse_unknown_arguments()
     profile = SetEnvironmentVariable(
         *profile_variable(),
         condition=IfCondition(LaunchConfiguration("large_images")),
     )
-    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=start_node)])
+    # a group, so that what is declared here is not left behind in a file that includes this one
+    group = GroupAction([*ARGUMENTS, profile, OpaqueFunction(function=start_node)])
+    return LaunchDescription([group])

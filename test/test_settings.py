@@ -10,6 +10,7 @@ from caer_ros.node_settings import load_settings
 from caer_ros.settings import (
     SettingError,
     build,
+    check_live,
     describe,
     flatten,
     read_parameters,
@@ -48,6 +49,14 @@ def test_what_is_not_named_keeps_its_default():
     assert build(Outer, {"clips.rate": 20.0, "topics": ["a", "b"]}) == Outer(
         Inner(rate=20.0), ["a", "b"]
     )
+
+
+def test_only_what_is_live_may_change_and_equal_is_no_change():
+    before = build(Outer, {"count": 5})
+
+    check_live(before, build(Outer, {"count": 5, "clips.rate": 20.0}))
+    with pytest.raises(SettingError, match="count cannot change from 5 to 4 while running"):
+        check_live(before, build(Outer, {"count": 4}))
 
 
 def test_nested_yaml_becomes_dotted_names():

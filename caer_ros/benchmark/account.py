@@ -99,6 +99,7 @@ def _threads() -> set[int]:
 
 def main() -> int:
     """Run the node, and write where its time went to the file named first, as JSON, at its end."""
+    from caer_ros.ros import main as process
     from caer_ros.ros import node
 
     output = Path(sys.argv.pop(1))
@@ -109,4 +110,4 @@ def main() -> int:
             super().close()
 
     vars(node)["EmotionPipeline"] = NotingPipeline
-    return node.main()
+    return process.main()

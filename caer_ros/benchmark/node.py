@@ -12,19 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 import yaml
-from rclpy.signals import SignalHandlerOptions
 
 from caer_ros.benchmark import account as account_module
 from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import BenchmarkError
 from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
-from caer_ros.demo.listener import DemoError, Listener
-from caer_ros.demo.processes import enter_own_graph, fast_dds_profile, running
-from caer_ros.msg import Emotion as EmotionMessage
+from caer_ros.messages import to_nanoseconds
 from caer_ros.msg import EmotionArray
-from caer_ros.types import SECOND
+from caer_ros.ros.client import Client, NodeError, Process, enter_own_graph, fast_dds_profile
 
 
 def measure_node(
@@ -58,32 +54,27 @@ def measure_node(
     arrivals: list[tuple[int, int]] = []
 
     def note(message: EmotionArray) -> None:
-        stamp = message.header.stamp
-        arrivals.append((stamp.sec * SECOND + stamp.nanosec, time.time_ns()))
+        arrivals.append((to_nanoseconds(message.header.stamp), time.time_ns()))
 
     with ExitStack() as stack:
         started = time.monotonic()
-        node = stack.enter_context(running(node_command, log))
+        node = stack.enter_context(Process(node_command, log))
         stack.enter_context(fast_dds_profile())  # the node does without, as on a robot
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        stack.callback(rclpy.try_shutdown)
-        listener = Listener(note, _ignore)
-        alive = lambda: node.poll() is None  # noqa: E731
+        client = stack.enter_context(Client(on_emotions=note))
         try:
-            listener.activate_node(alive)
+            client.activate(node)
             start = time.monotonic() - started
             camera.start()
-            listener.spin_until(lambda: bool(arrivals), alive, "answer the first image", 60)
+            client.spin(lambda: arrivals, "answer the first image", node)
             memory = resident_memory(node.pid)
-            listener.spin_until(lambda: not camera.is_alive(), alive, "hear all", 600)
-        except DemoError as error:
-            tail = log.read_text(errors="replace")[-2000:]
-            raise BenchmarkError(f"{error}\n{tail}") from error
+            client.spin(lambda: not camera.is_alive(), "hear all", node, 600)
+        except NodeError as error:
+            raise BenchmarkError(f"{error}\n{node.output[-2000:]}") from error
         end = resident_memory(node.pid)
     if camera.exitcode:
         raise BenchmarkError(f"the camera ended with status {camera.exitcode}")
     latency = np.array([arrived - stamp for stamp, arrived in arrivals]) / 1e6
-    found = [len(message.emotions) for message in listener.messages]
+    found = [len(message.emotions) for message in client.emotions]
     return {
         "scenario": scenario.name,
         "images": frames,
@@ -96,7 +87,3 @@ def measure_node(
         "memory_growth_mb": end - memory,
         "start_to_active_s": start,
     }
-
-
-def _ignore(message: EmotionArray, emotion: EmotionMessage) -> None:
-    pass

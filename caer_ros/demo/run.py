@@ -18,20 +18,26 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import rclpy
-from ament_index_python import get_package_prefix
-from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
-from caer_ros.demo.listener import DemoError, Listener
 from caer_ros.demo.material import VIDEO, fetch_material
-from caer_ros.demo.processes import enter_own_graph, fast_dds_profile, running
-from caer_ros.msg import Emotion as EmotionMessage
+from caer_ros.messages import from_message, to_nanoseconds
 from caer_ros.msg import EmotionArray
+from caer_ros.paths import share_folder
 from caer_ros.replay.bag import Bag
 from caer_ros.replay.make_bag import make_bag
 from caer_ros.replay.timeline import TimelineWriter, rows
-from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
+from caer_ros.ros.client import (
+    Client,
+    NodeError,
+    Process,
+    enter_own_graph,
+    fast_dds_profile,
+    node_command,
+)
+from caer_ros.ros.counts import DROPPED, HANDLING_P50, HANDLING_P95, PROCESSED, RECEIVED
+from caer_ros.ros.health import DEVICE, ENGINE, PRECISION, TRAINED, UNTRAINED, WEIGHTS
+from caer_ros.types import SECOND
 from caer_ros.viewer.pictures import AnnotatedVideo, Timeline, draw_timeline
 
 TOPIC = "/camera/image_raw"
@@ -62,10 +68,10 @@ def main(args: argparse.Namespace) -> int:
     frames = make_bag(video, bag, topic=TOPIC)
     messages, status = perceive(bag.resolve(), frames)
 
-    results = [to_result(message) for message in messages]
+    results = [from_message(message) for message in messages]
     timeline = {result.stamp: result.readings for result in results}
-    untrained = status["trained"].startswith("no")
-    network = "{weights} on {engine} ({device}, {precision})".format_map(status)
+    untrained = status[TRAINED] == UNTRAINED
+    network = f"{status[WEIGHTS]} on {status[ENGINE]} ({status[DEVICE]}, {status[PRECISION]})"
     network += ": UNTRAINED, the labels mean nothing" if untrained else ""
     with TimelineWriter(args.out / "timeline.csv", untrained) as writer:
         for result in results:
@@ -92,44 +98,46 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     Node, player and this process are a ROS graph of their own, confined to this machine.
 
     Raises:
-        DemoError: with the end of their logs, where node or player fail.
+        NodeError: with the end of their logs, where node or player fail.
     """
     enter_own_graph()
-    prefix = Path(get_package_prefix("caer_ros"))
-    config = prefix / "share" / "caer_ros" / "config"
-    node_command = [str(prefix / "lib" / "caer_ros" / "caer_node"), "--ros-args"]
-    node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(config / "caer.yaml")]
+    config = share_folder() / "config" / "caer.yaml"
+    command = node_command("--remap", f"image:={TOPIC}", "--params-file", str(config))
     # fixed letters, so that two demos print the same
-    node_command += ["-p", "tracker.id_prefix:=p"]
-    player_command = [str(prefix / "bin" / "caer"), "play", str(bag)]
+    command += ["-p", "tracker.id_prefix:=p"]
+    player_command = [str(Path(sys.prefix) / "bin" / "caer"), "play", str(bag)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
         node_log, player_log = folder / "node.log", folder / "player.log"
-        node = stack.enter_context(running(node_command, node_log))
+        node = stack.enter_context(Process(command, node_log))
         stack.enter_context(fast_dds_profile())  # the node does without, as on a robot
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        stack.callback(rclpy.try_shutdown)
         bar = stack.enter_context(tqdm(total=frames, desc="demo", unit=" images", disable=None))
-        listener = Listener(lambda _: bar.update(), _print_change)
+        changes = _Changes()
+
+        def hear(message: EmotionArray) -> None:
+            bar.update()
+            changes.print(message)
+
+        client = stack.enter_context(Client(on_emotions=hear))
         try:
-            alive = lambda: node.poll() is None  # noqa: E731
-            listener.activate_node(alive)
+            client.activate(node)
             tqdm.write(f"{'stamp':>8}  person  label      confidence  face  scene")
-            player = stack.enter_context(running(player_command, player_log))
-            listener.spin_until(lambda: player.poll() is not None, alive, "hear the bag out", 600)
-            if player.returncode:
-                raise DemoError(f"the player ended with status {player.returncode}")
+            player = stack.enter_context(Process(player_command, player_log))
+            client.spin(lambda: player.status is not None, "hear the bag out", node, 600)
+            if player.status:
+                raise NodeError(f"the player ended with status {player.status}")
             end = time.monotonic() + PATIENCE
-            while len(listener.messages) < frames and time.monotonic() < end:
-                rclpy.spin_once(listener, timeout_sec=0.1)
-            if not listener.messages:
-                raise DemoError("no emotions were heard")
-            listener.status.clear()
-            listener.spin_until(lambda: bool(listener.status), alive, "report", 5.0)
-        except DemoError as error:
+            client.spin(
+                lambda: len(client.emotions) >= frames or time.monotonic() > end, "answer", node
+            )
+            if not client.emotions:
+                raise NodeError("no emotions were heard")
+            client.diagnostics.clear()
+            client.spin(client.values, "report", node)
+        except NodeError as error:
             logs = [line for log in (node_log, player_log) for line in _tail(log)]
-            raise DemoError("\n".join([str(error), *logs])) from error
-        return listener.messages, listener.status
+            raise NodeError("\n".join([str(error), *logs])) from error
+        return client.emotions, client.values()
 
 
 def _write_video(bag: Path, timeline: Timeline, path: Path) -> None:
@@ -143,51 +151,22 @@ def _tail(log: Path) -> list[str]:
     return log.read_text(errors="replace").splitlines()[-8:] if log.exists() else []
 
 
-def _print_change(message: EmotionArray, emotion: EmotionMessage) -> None:
-    tqdm.write(
-        f"{stamp_of(message) / SECOND:7.3f}s  {emotion.person_id:6}  {emotion.label:9}  "
-        f"{emotion.confidence:10.2f}  {emotion.face_weight:4.2f}  {emotion.context_weight:5.2f}"
-    )
+class _Changes:
+    """Prints a line for every person whose label is new."""
 
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}
 
-def stamp_of(message: EmotionArray) -> int:
-    """Return the image's stamp in ns."""
-    return int(message.header.stamp.sec) * SECOND + int(message.header.stamp.nanosec)
-
-
-def to_result(message: EmotionArray) -> FrameResult:
-    """Return a message as the pipeline's own type."""
-    return FrameResult(
-        camera=message.camera,
-        stamp=stamp_of(message),
-        width=message.image_width,
-        height=message.image_height,
-        readings=tuple(_to_reading(emotion) for emotion in message.emotions),
-    )
-
-
-def _to_reading(emotion: EmotionMessage) -> Reading:
-    face = emotion.face
-    return Reading(
-        person_id=emotion.person_id,
-        face=Face(
-            x1=face.x_offset,
-            y1=face.y_offset,
-            x2=face.x_offset + face.width,
-            y2=face.y_offset + face.height,
-            score=emotion.detection_score,
-        ),
-        emotion=Emotion(emotion.emotion),
-        confidence=emotion.confidence,
-        probabilities=tuple(emotion.probabilities.tolist()),
-        face_weight=emotion.face_weight,
-        context_weight=emotion.context_weight,
-        frames=emotion.frames,
-        clip_duration=emotion.clip_duration.sec * SECOND + emotion.clip_duration.nanosec,
-        since=emotion.since.sec * SECOND + emotion.since.nanosec,
-        detected=emotion.detected,
-        bearing=(emotion.bearing.x, emotion.bearing.y, emotion.bearing.z),
-    )
+    def print(self, message: EmotionArray) -> None:
+        stamp = to_nanoseconds(message.header.stamp) / SECOND
+        for emotion in message.emotions:
+            if self._labels.get(emotion.person_id) != emotion.label:
+                self._labels[emotion.person_id] = emotion.label
+                tqdm.write(
+                    f"{stamp:7.3f}s  {emotion.person_id:6}  {emotion.label:9}  "
+                    f"{emotion.confidence:10.2f}  {emotion.face_weight:4.2f}  "
+                    f"{emotion.context_weight:5.2f}"
+                )
 
 
 def summarize(
@@ -203,10 +182,10 @@ def summarize(
             held.setdefault(reading.person_id, Counter())[reading.emotion.label] += 1
     lines = [
         network,
-        f"images    {frames} played, {status['received']} received, "
-        f"{status['processed']} processed, {status['dropped']} dropped",
+        f"images    {frames} played, {status[RECEIVED]} received, "
+        f"{status[PROCESSED]} processed, {status[DROPPED]} dropped",
         f"answers   {len(timeline)} messages, {answered} with emotions",
-        f"latency   p50 {status['handling p50 (ms)']} ms, p95 {status['handling p95 (ms)']} ms "
+        f"latency   p50 {status[HANDLING_P50]} ms, p95 {status[HANDLING_P95]} ms "
         "from image received to emotions sent",
         f"persons   {len(held)}",
     ]

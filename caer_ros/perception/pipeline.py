@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shr
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.perception.smoothing import EmotionSmoother, SmoothingSettings
 from caer_ros.perception.tracker import PersonTracker, TrackerSettings, person_ids
-from caer_ros.settings import SettingError, describe, flatten
+from caer_ros.settings import check_live
 from caer_ros.types import SECOND, Face, Frame, FrameResult, Person, Reading
 
 LATE = SECOND // 10
@@ -196,13 +196,7 @@ class EmotionPipeline:
         Raises:
             SettingError: where another setting differs; nothing is changed then.
         """
-        old, new = flatten(asdict(self.settings)), flatten(asdict(settings))
-        for leaf in describe(PipelineSettings):
-            if not leaf.live and old[leaf.name] != new[leaf.name]:
-                raise SettingError(
-                    f"{leaf.name} cannot change from {old[leaf.name]!r} to {new[leaf.name]!r} "
-                    "while running; configure anew"
-                )
+        check_live(self.settings, settings)
         self.settings = settings
         self.detector.settings = settings.detector
         for camera in self._cameras.values():

@@ -27,7 +27,8 @@ def find_bags(path: Path) -> list[Path]:
     """Return the bags in a folder, in natural order; none where it is itself a bag, or a file."""
     if not path.is_dir() or is_bag(path):
         return []
-    return sorted(filter(is_bag, path.iterdir()), key=natural)
+    content = sorted(path.iterdir(), key=natural)
+    return [entry for entry in content if is_bag(entry)]
 
 
 def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dict[str, Any]]:

@@ -283,12 +283,12 @@ def _in_real_time(
 
 
 def _choose_topics(bag: Bag, job: Job) -> list[str]:
-    """Return the topics of the job, else those of its settings that hold images, else all."""
+    """Return the topics of the job, else those of its settings that are there, else all."""
     if job.topics:
         return bag.choose_topics(job.topics)
     suffix = "/compressed" if job.settings.image_transport == "compressed" else ""
     names = ["/" + topic.lstrip("/") + suffix for topic in job.settings.image_topics]
-    return bag.choose_topics([n for n in names if n in bag.topics and bag.topics[n].count])
+    return bag.choose_topics([name for name in names if name in bag.topics])
 
 
 def _info_topics(topics: Sequence[str], settings: NodeSettings) -> dict[str, str]:

@@ -25,15 +25,22 @@ class Mailbox(Generic[T]):
             self._condition.notify()
         return overwritten
 
-    def take(self) -> dict[str, T]:
-        """Wait for messages and take the newest of every camera; empty once closed."""
+    def take(self, timeout: float | None = None) -> dict[str, T] | None:
+        """Wait for messages and take the newest of every camera.
+
+        Empty where none came within `timeout` seconds; None once closed.
+        """
         with self._condition:
-            self._condition.wait_for(lambda: self._slots or self._closed)
-            taken, self._slots = ({}, {}) if self._closed else (self._slots, {})
+            self._condition.wait_for(lambda: self._slots or self._closed, timeout)
+            if self._closed:
+                return None
+            taken, self._slots = self._slots, {}
         return taken
 
-    def close(self) -> None:
-        """Let `take` return; what is left is dropped."""
+    def close(self) -> list[str]:
+        """Let `take` return None; return the cameras whose messages are dropped with it."""
         with self._condition:
             self._closed = True
+            left, self._slots = list(self._slots), {}
             self._condition.notify_all()
+        return left

@@ -3,82 +3,71 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
-import numpy as np
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.executors import Executor, SingleThreadedExecutor
-from rclpy.lifecycle import (
-    LifecycleNode,
-    LifecyclePublisher,
-    LifecycleState,
-    TransitionCallbackReturn,
-)
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.signals import SignalHandlerOptions
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from caer_ros.drawing import draw_readings
-from caer_ros.msg import EmotionArray
 from caer_ros.node_settings import NodeSettings
-from caer_ros.perception.bearing import base_topic, camera_info_topic
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
-from caer_ros.ros.conversions import to_emotion_array, to_image
-from caer_ros.ros.diagnostics import Statistics, to_status
-from caer_ros.ros.parameters import declare_settings, read_settings, set_read_only
+from caer_ros.ros.counts import Statistics
+from caer_ros.ros.health import Health
+from caer_ros.ros.outputs import Outputs
+from caer_ros.ros.parameters import declare_settings, read_settings, unknown_qos_overrides
+from caer_ros.ros.sources import Camera, Subscriptions, find_cameras
 from caer_ros.ros.worker import Worker
-from caer_ros.types import CaerError, FrameResult
+from caer_ros.text import printable
+from caer_ros.types import CaerError
 
 
 class CaerNode(LifecycleNode):
-    """Reads cameras and publishes the emotions that the people in their images show.
+    """Reads cameras and publishes what the people in their images feel.
 
     Publishes `~/emotions`, `~/debug_image` (while somebody subscribes) and `/diagnostics`; serves
-    `~/enable` and `~/reset`. It does not activate itself: the launch file does, or a manager.
+    `~/enable` and `~/reset`.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("caer", **arguments)
+        self._active = False
         self._enabled = True
-        self._problem = ""
-        self._namesakes = 0
         self._settings = NodeSettings()
-        self._pipeline: EmotionPipeline | None = None
+        self._cameras: list[Camera] = []
         self._ids: dict[str, Iterator[str]] = {}  # by prefix; they outlive a cleanup
+        self._pipeline: EmotionPipeline | None = None
         self._worker: Worker | None = None
+        self._outputs: Outputs | None = None
         self._statistics = Statistics((), self.get_logger())
-        self._topics: dict[str, tuple[str, str]] = {}  # names of image and CameraInfo by camera
-        self._subscriptions_of_cameras: list[Subscription] = []
-        self._emotions: LifecyclePublisher | None = None
-        self._debug_images: dict[str, Publisher] = {}
+        self._subscriptions_of_cameras = Subscriptions(self)
         self._refused = declare_settings(self, NodeSettings)
         for reason in self._refused.values():
             self.get_logger().error(f"parameter refused: {reason}")
         self.add_on_set_parameters_callback(self._on_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.health = Health(self)
         # steady, so that paused or missing simulated time does not silence it
         self._timer = self.create_timer(
             self.get_parameter("diagnostics_period").value,
-            self._publish_diagnostics,
+            self._report,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
         self.create_service(SetBool, "~/enable", self._serve_enable)
         self.create_service(Trigger, "~/reset", self._serve_reset)
+
+    def bring_up(self) -> None:
+        """Configure and activate where `autostart` asks for it, else say what is waited for."""
+        if not self.get_parameter("autostart").value:
+            self.get_logger().info(
+                f"unconfigured: waiting for a lifecycle manager, or for ros2 lifecycle set "
+                f"{self.get_fully_qualified_name()} configure (autostart is false)"
+            )
+        elif self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
 
     # Transitions: a failure is one log line and FAILURE, and leaves things as they were.
 
@@ -89,13 +78,13 @@ class CaerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and subscribe the cameras."""
         super().on_activate(state)  # the publisher's
-        return self._attempt("activate", self._activate, self._halt)
+        return self._attempt("activate", self._activate, self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop the worker."""
-        success = self._attempt("deactivate", self._halt)
+        result = self._attempt("deactivate", self._deactivate)
         super().on_deactivate(state)  # the publisher's, now that the last answer is out
-        return success
+        return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free detector, engine and publishers."""
@@ -112,15 +101,14 @@ class CaerNode(LifecycleNode):
     def _attempt(
         self, what: str, action: Callable[[], None], undo: Callable[[], None] = lambda: None
     ) -> TransitionCallbackReturn:
-        self._problem = ""
+        self.health.problem = ""
         try:
             action()
         # anything raised past here would leave the state machine in limbo
         except Exception as error:
             undo()
-            kind = "" if isinstance(error, CaerError) else f"{type(error).__name__}: "
-            self._problem = f"cannot {what}: {kind}{' '.join(str(error).split())}"
-            self.get_logger().error(self._problem)
+            self.health.problem = f"cannot {what}: {_in_words(error)}"
+            self.get_logger().error(self.health.problem)
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
@@ -128,59 +116,24 @@ class CaerNode(LifecycleNode):
         if self._refused:
             raise CaerError("; ".join(self._refused.values()))
         self._settings = read_settings(self, NodeSettings)
-        self._topics = self._resolve_topics()
-        cameras = list(self._topics)
+        self._cameras = find_cameras(self, self._settings)
+        topics = [camera.topic for camera in self._cameras]
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         prefix = self._settings.tracker.id_prefix
         ids = self._ids.setdefault(prefix, person_ids(prefix))
         self._pipeline = EmotionPipeline.from_settings(self._settings, ids)
         self._pipeline.warm_up()
-        self._statistics = Statistics(cameras, self.get_logger())
+        self._statistics = Statistics(topics, self.get_logger())
+        self._outputs = Outputs(self, topics)
         self._worker = Worker(
             self._pipeline,
             compressed=self._settings.image_transport == "compressed",
             max_pixels=self._settings.max_pixels,
-            publish=self._publish,
+            output=self._outputs,
             statistics=self._statistics,
             now=lambda: self.get_clock().now().nanoseconds,
         )
-        self._emotions = self.create_lifecycle_publisher(
-            EmotionArray,
-            "~/emotions",
-            QoSProfile(depth=10),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        for camera in cameras:
-            topic = "~/debug_image" + (base_topic(camera) if len(cameras) > 1 else "")
-            self._debug_images[camera] = self.create_publisher(Image, topic, QoSProfile(depth=1))
-        set_read_only(self, NodeSettings, True)
         self._log_configuration(self._pipeline)
-
-    def _resolve_topics(self) -> dict[str, tuple[str, str]]:
-        """Return the names to subscribe image and CameraInfo by, for each resolved image topic."""
-        settings, topics = self._settings, {}
-        missing = len(settings.image_topics) - len(settings.camera_info_topics)
-        infos = [*settings.camera_info_topics, *[""] * missing]
-        for topic, info in zip(settings.image_topics, infos, strict=True):
-            camera = self._resolve("image_topics", topic)
-            if settings.image_transport == "compressed" and camera == base_topic(camera):
-                topic = f"{camera}/compressed"
-                camera = self._resolve("image_topics", topic)
-            if camera in topics:
-                raise CaerError(f"image_topics lead to {camera} twice, expected each once")
-            info = info or camera_info_topic(camera)
-            self._resolve("camera_info_topics", info)
-            topics[camera] = (topic, info)
-        return topics
-
-    def _resolve(self, setting: str, topic: str) -> str:
-        try:
-            return str(self.resolve_topic_name(topic))
-        # what rclpy raises for a bad name differs between distributions
-        except Exception as error:
-            raise CaerError(
-                f"{setting} has {topic!r}, which cannot be a topic: {error}"
-            ) from error
 
     def _log_configuration(self, pipeline: EmotionPipeline) -> None:
         engine, weights = pipeline.engine, self._settings.engine.weights
@@ -193,63 +146,40 @@ class CaerNode(LifecycleNode):
             )
 
     def _activate(self) -> None:
-        assert self._worker is not None
-        self._worker.start()
+        self._active = True
         if self._enabled:
-            self._subscribe()
+            self._listen()
+
+    def _deactivate(self) -> None:
+        self._active = False
+        self._halt()
+
+    def _listen(self) -> None:
+        assert self._worker is not None
+        self._statistics.listening()
+        self._worker.start()
+        compressed = self._settings.image_transport == "compressed"
+        self._subscriptions_of_cameras.open(self._cameras, compressed, self._worker)
+        for described in self._subscriptions_of_cameras.describe():
+            self.get_logger().info(f"reading {described}")
+        for complaint in unknown_qos_overrides(self):
+            self.get_logger().warning(complaint)
 
     def _halt(self) -> None:
-        self._unsubscribe()
+        self._subscriptions_of_cameras.close()
         if self._worker is not None:
             self._worker.stop()
 
     def release(self) -> None:
         """Stop, and free all that configuring made."""
-        self._halt()
-        if self._emotions is not None:
-            self.destroy_lifecycle_publisher(self._emotions)
-        for publisher in self._debug_images.values():
-            self.destroy_publisher(publisher)
-        self._emotions, self._debug_images, self._worker = None, {}, None
+        self._deactivate()
+        self._worker = None
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
-        set_read_only(self, NodeSettings, False)
-
-    def _subscribe(self) -> None:
-        assert self._worker is not None
-        self._statistics.listening()
-        compressed = self._settings.image_transport == "compressed"
-        kind = CompressedImage if compressed else Image
-        for camera, (topic, info) in self._topics.items():
-            self._subscribe_to(kind, topic, partial(self._worker.put, camera), raw=True)
-            self._subscribe_to(CameraInfo, info, partial(self._worker.calibrate, camera))
-
-    def _subscribe_to(
-        self, kind: type, topic: str, callback: Callable[[Any], None], raw: bool = False
-    ) -> None:
-        subscription = self.create_subscription(
-            kind,
-            topic,
-            callback,
-            QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            raw=raw,
-        )
-        self._subscriptions_of_cameras.append(subscription)
-
-    def _unsubscribe(self) -> None:
-        while self._subscriptions_of_cameras:
-            self.destroy_subscription(self._subscriptions_of_cameras.pop())
-
-    def _publish(self, result: FrameResult, frame_id: str, image: np.ndarray) -> None:
-        """Answer one image; called by the worker."""
-        assert self._emotions is not None
-        self._emotions.publish(to_emotion_array(result, frame_id))
-        debug_image = self._debug_images[result.camera]
-        if debug_image.get_subscription_count():
-            drawn = draw_readings(image, result.readings)
-            debug_image.publish(to_image(drawn, result.stamp, frame_id))
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
@@ -266,11 +196,20 @@ class CaerNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         self._enabled = request.data
-        self._unsubscribe()
-        if self._enabled and self._worker is not None and self._worker.running:
-            self._subscribe()
         response.success = True
-        response.message = "reading images" if self._subscriptions_of_cameras else "not reading"
+        try:
+            if not self._enabled:
+                self._halt()
+            elif self._active and not self._subscriptions_of_cameras:
+                self._listen()
+            response.message = (
+                "reading images" if self._subscriptions_of_cameras else "not reading"
+            )
+        # a QoS override that does not fit, for one
+        except Exception as error:
+            self._enabled = False
+            self._halt()
+            response.success, response.message = False, _in_words(error)
         return response
 
     def _serve_reset(
@@ -282,117 +221,24 @@ class CaerNode(LifecycleNode):
         response.message = "all persons forgotten" if response.success else "not configured"
         return response
 
-    def _publish_diagnostics(self) -> None:
-        name = self.get_fully_qualified_name()
-        clock = self.get_clock().now()
-        values, statuses = self._statistics.report(clock.nanoseconds)
-        level, message = self._health()
-        values = {"state": self._state, **values, **self._engine_values()}
-        if self._problem:
-            values["last error"] = self._problem
-        if not self._subscriptions_of_cameras:
-            statuses = []  # nobody listens, so silence is no fault
-        own = to_status("pipeline", level, message, values)
-        for status in (own, *statuses):
-            status.name = f"{name}: {status.name}"
-            status.hardware_id = self._pipeline.engine.device if self._pipeline else ""
-        array = DiagnosticArray(status=[own, *statuses])
-        array.header.stamp = clock.to_msg()
-        self._diagnostics.publish(array)
+    def _report(self) -> None:
+        engine = self._pipeline.engine if self._pipeline else None
+        weights = self._settings.engine.weights
+        self.health.report(
+            self._state, self._statistics, self._subscriptions_of_cameras, engine, weights
+        )
 
     @property
     def _state(self) -> str:
         if self._worker is None:
             return "unconfigured"
-        if not self._worker.running:
+        if not self._active:
             return "inactive"
-        return "active" if self._enabled else "disabled"
-
-    def _health(self) -> tuple[bytes, str]:
-        """Return level and message of the node as a whole."""
-        doubled = self._check_name()
-        if self._problem:
-            return DiagnosticStatus.ERROR, self._problem
-        if doubled:
-            return DiagnosticStatus.WARN, doubled
-        if self._pipeline is not None and not self._pipeline.engine.spec.trained:
-            return DiagnosticStatus.WARN, f"{self._state}; the weights are a random initialisation"
-        return DiagnosticStatus.OK, self._state
-
-    def _check_name(self) -> str:
-        """Return what is wrong where other nodes bear this one's name, and log it when new."""
-        me = (self.get_name(), self.get_namespace())
-        before, self._namesakes = self._namesakes, self.get_node_names_and_namespaces().count(me)
-        if self._namesakes < 2:
-            return ""
-        doubled = (
-            f"{self._namesakes} nodes are named {self.get_fully_qualified_name()}: services and "
-            "parameters reach any of them; give each a name or a namespace of its own"
-        )
-        if self._namesakes != before:
-            self.get_logger().error(doubled)
-        return doubled
-
-    def _engine_values(self) -> dict[str, str]:
-        if self._pipeline is None:
-            return {}
-        engine = self._pipeline.engine
-        return {
-            "engine": engine.name,
-            "device": engine.device,
-            "precision": engine.precision,
-            "weights": self._settings.engine.weights,
-            "trained": ", ".join(engine.spec.trained) or "no, random initialisation",
-        }
+        if not self._enabled:
+            return "disabled"
+        return "active" if self._worker.alive else "broken"
 
 
-def keep_large_blocks() -> None:
-    """Let glibc keep freed blocks of image size instead of giving them back at every message.
-
-    Mapping and unmapping megabytes per image costs more CPU than reading it (docs/performance.md).
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # not glibc
-        return
-    # older glibc refuses a threshold above 32 MB (mallopt(3)), and the other two would then have
-    # switched off the one that adapts itself
-    for option, megabytes in (_M_MMAP_THRESHOLD, 32), (_M_TRIM_THRESHOLD, 256), (_M_TOP_PAD, 32):
-        mallopt(option, megabytes << 20)
-
-
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
-
-
-def make_executor() -> Executor:
-    """Return the executor that costs least per message; the events executor came with Kilted."""
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError:
-        return SingleThreadedExecutor()
-    return EventsExecutor()
-
-
-def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM."""
-    keep_large_blocks()
-    # rclpy's own handlers would end the context while the worker still publishes
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    node = CaerNode()
-    executor = make_executor()
-    executor.add_node(node)
-    while not stop.is_set():
-        # an endless wait would keep the events executor of rclpy 9.1 busy
-        executor.spin_once(timeout_sec=0.2)
-    # `ros2 launch` sends on the SIGINT that we got from the terminal
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    node.release()
-    # the events executor must let go of the node before either is destroyed
-    executor.remove_node(node)
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.shutdown(uninstall_handlers=False)
-    return 0
+def _in_words(error: Exception) -> str:
+    kind = "" if isinstance(error, CaerError) else f"{type(error).__name__}: "
+    return printable(f"{kind}{' '.join(str(error).split())}", 1000)

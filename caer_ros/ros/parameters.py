@@ -11,10 +11,22 @@ from typing import Any, TypeVar
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from caer_ros.settings import OF_RCLPY, Setting, SettingError, build, describe
 
 S = TypeVar("S")
+
+QOS_OVERRIDES = QoSOverridingOptions(
+    (
+        QoSPolicyKind.HISTORY,
+        QoSPolicyKind.DEPTH,
+        QoSPolicyKind.RELIABILITY,
+        QoSPolicyKind.DURABILITY,
+    )
+)
+"""What `qos_overrides.<topic>.subscription` and `.publisher` may set."""
 
 _TYPES = {
     bool: ParameterType.PARAMETER_BOOL,
@@ -83,11 +95,7 @@ def declare_settings(node: Node, cls: type) -> dict[str, str]:
     known = [setting.name for setting in describe(cls)]
     for name in overrides:
         if not node.has_parameter(name) and not name.startswith(OF_RCLPY):
-            likely = get_close_matches(name, known, n=1)
-            node.get_logger().warning(
-                f"parameter {name!r} is unknown and ignored"
-                + (f"; did you mean {likely[0]!r}?" if likely else "")
-            )
+            node.get_logger().warning(_unknown(name, known))
     return refused
 
 
@@ -103,8 +111,17 @@ def read_settings(node: Node, cls: type[S], changes: Iterable[Any] = ()) -> S:
     return build(cls, values)
 
 
-def set_read_only(node: Node, cls: type, read_only: bool) -> None:
-    """Mark what cannot change while the node is configured; `ros2 param set` then refuses it."""
-    for setting in describe(cls):
-        if not setting.live:
-            node.describe_parameter(setting.name).read_only = read_only
+def unknown_qos_overrides(node: Node) -> list[str]:
+    """Return what is wrong with each QoS override that no publisher or subscription asked for."""
+    known = [name for name in node._parameters if name.startswith("qos_overrides.")]
+    return [
+        _unknown(name, known)
+        for name in node._parameter_overrides
+        if name.startswith("qos_overrides.") and name not in known
+    ]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    likely = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {likely[0]!r}?" if likely else ""
+    return f"parameter {name!r} is unknown and ignored{hint}"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
@@ -15,44 +16,61 @@ from sensor_msgs.msg import CameraInfo
 from caer_ros.images import MAX_PIXELS, ImageError, check_stamp, decode, to_bgr
 from caer_ros.perception.bearing import CalibrationError, CameraModel, add_bearings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
-from caer_ros.ros.diagnostics import Statistics
+from caer_ros.ros.counts import SILENCE, Statistics
 from caer_ros.ros.mailbox import Mailbox
 from caer_ros.ros.serialized import read_compressed_image, read_image
 from caer_ros.types import SECOND, CaerError, Frame, FrameResult
 
-AHEAD = 10 * SECOND
-"""How far a stamp may be ahead of the node's clock without being called wrong."""
+FAR = 10 * SECOND
+"""How far a stamp may be from the node's clock without being called wrong."""
 
-Publish = Callable[[FrameResult, str, np.ndarray], None]
-"""Gets a result, its image's frame_id and the image."""
+
+class Output(Protocol):
+    """Where results go; called by one thread at a time."""
+
+    def publish(self, result: FrameResult, frame_id: str, image: np.ndarray) -> None:
+        """Tell what was read in an image, with its frame_id."""
+
+    def forget(self, camera: str) -> None:
+        """Tell that nobody is followed in a camera any more."""
 
 
 class Worker:
-    """Takes the newest image of every camera through the pipeline, in one batch, in one thread."""
+    """Takes the newest image of every camera through the pipeline, in one batch, in one thread.
+
+    Every image received is in the end counted as answered, dropped or refused, once.
+    """
 
     def __init__(
         self,
         pipeline: EmotionPipeline,
         compressed: bool,
-        publish: Publish,
+        output: Output,
         statistics: Statistics,
         now: Callable[[], int],
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._pipeline = pipeline
         self._read = partial(_read_compressed if compressed else _read_raw, max_pixels=max_pixels)
-        self._publish = publish
+        self._output = output
         self._statistics = statistics
         self._now = now
-        self._lock = threading.Lock()  # held while the pipeline works
+        # held while the pipeline works, and not while an image is decoded, which may take long
+        self._lock = threading.Lock()
         self._last: dict[str, FrameResult] = {}
+        self._answered: dict[str, float] = {}  # when, by camera that is not silent
         self._models: dict[str, CameraModel | None] = {}
         self._mailbox: Mailbox[tuple[bytes, float]] = Mailbox()
         self._thread: threading.Thread | None = None
 
     @property
-    def running(self) -> bool:
+    def started(self) -> bool:
         return self._thread is not None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread works; not so once it has ended unasked."""
+        return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """Start the thread."""
@@ -63,15 +81,17 @@ class Worker:
         """Finish the images at work, drop those that wait, end the thread, forget all persons."""
         if self._thread is None:
             return
-        self._mailbox.close()
+        for camera in self._mailbox.close():
+            self._statistics.dropped(camera)
         self._thread.join()
         self._thread, self._mailbox = None, Mailbox()
         self.reset()
 
     def put(self, camera: str, serialized: bytes) -> None:
         """Leave a camera's serialized message, in place of an older one not yet taken."""
-        overwritten = self._mailbox.put(camera, (serialized, time.monotonic()))
-        self._statistics.received(camera, overwritten)
+        self._statistics.received(camera)
+        if self._mailbox.put(camera, (serialized, time.monotonic())):
+            self._statistics.dropped(camera)
 
     def calibrate(self, camera: str, info: CameraInfo) -> None:
         """Take a camera's calibration for the bearings from the next image on."""
@@ -93,13 +113,29 @@ class Worker:
         with self._lock:
             self._pipeline.reset()
             self._last.clear()
+            for camera in list(self._answered):
+                self._forget(camera)
 
     def _run(self) -> None:
-        while arrivals := self._mailbox.take():
+        # who is silent is looked for twice a second
+        while (arrivals := self._mailbox.take(0.5 if self._answered else None)) is not None:
+            frames, frame_ids = self._decode(arrivals)
             with self._lock:
-                self._process(arrivals)
+                if frames:
+                    self._process(frames, frame_ids, arrivals)
+                for camera, when in list(self._answered.items()):
+                    if time.monotonic() - when > SILENCE:
+                        self._forget(camera)
 
-    def _process(self, arrivals: dict[str, tuple[bytes, float]]) -> None:
+    def _forget(self, camera: str) -> None:
+        del self._answered[camera]
+        self._output.forget(camera)
+        self._statistics.forget(camera)
+
+    def _decode(
+        self, arrivals: dict[str, tuple[bytes, float]]
+    ) -> tuple[list[Frame], dict[str, str]]:
+        """Return the images that are ones, and the frame_id of each by camera."""
         frames, frame_ids = [], {}
         for camera, (serialized, _) in arrivals.items():
             try:
@@ -111,8 +147,14 @@ class Worker:
                 self._fail(camera, error)
             else:
                 frames.append(Frame(camera, stamp, image))
-        if not frames:
-            return
+        return frames, frame_ids
+
+    def _process(
+        self,
+        frames: list[Frame],
+        frame_ids: dict[str, str],
+        arrivals: dict[str, tuple[bytes, float]],
+    ) -> None:
         try:
             results = self._pipeline.process(frames)
         except Exception as error:
@@ -122,11 +164,12 @@ class Worker:
         for frame, result in zip(frames, results, strict=True):
             try:
                 result = self._aim(result)
-                self._publish(result, frame_ids[frame.camera], frame.image)
+                self._output.publish(result, frame_ids[frame.camera], frame.image)
             # the other cameras' answers still go out
             except Exception as error:
                 self._fail(frame.camera, error)
             else:
+                self._answered[frame.camera] = time.monotonic()
                 self._count(result, frame_ids[frame.camera], arrivals[frame.camera][1])
                 self._doubt(result)
                 self._last[frame.camera] = result
@@ -146,15 +189,22 @@ class Worker:
 
     def _count(self, result: FrameResult, frame_id: str, arrived: float) -> None:
         now = self._now()
+        latency = now - result.stamp
         # the clock is 0 while simulated time has not begun
-        latency = (now - result.stamp) / SECOND if now else math.nan
-        self._statistics.processed(result, frame_id, latency, time.monotonic() - arrived)
-        if latency * SECOND < -AHEAD:
+        known = now and abs(latency) <= FAR
+        self._statistics.processed(
+            result,
+            frame_id,
+            latency / SECOND if known else math.nan,
+            time.monotonic() - arrived,
+        )
+        if now and not known:
+            side = "behind" if latency > 0 else "ahead of"
             self._statistics.doubted(
                 result.camera,
-                "stamp ahead",
-                f"image stamp {seconds(result.stamp)} is {-latency:.0f} s ahead of the node's "
-                "clock: does use_sim_time fit, are the computers' clocks the same?",
+                f"stamp {side.split()[0]}",
+                f"image stamp {seconds(result.stamp)} is {abs(latency) // SECOND} s {side} the "
+                "node's clock: does use_sim_time fit, are the computers' clocks the same?",
             )
 
     def _doubt(self, result: FrameResult) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import cv2
 import pytest
-import rclpy
 
-from caer_ros.demo.listener import DemoError, Listener
 from caer_ros.demo.material import GROUP
-from caer_ros.demo.run import TOPIC, perceive, summarize, to_result
+from caer_ros.demo.run import TOPIC, perceive, summarize
+from caer_ros.messages import from_message
 from caer_ros.replay.make_bag import START, make_bag
 from caer_ros.types import SECOND
 
@@ -41,7 +40,7 @@ def group_bag(material, tmp_path):
 def test_the_listener_hears_what_the_node_read_in_the_played_images(group_bag, capsys):
     bag, stamps = group_bag
     messages, status = perceive(bag, len(stamps))
-    results = [to_result(message) for message in messages]
+    results = [from_message(message) for message in messages]
     heard = [result.stamp for result in results]
     assert heard == sorted(heard)
     assert set(heard) <= set(stamps)
@@ -91,22 +90,3 @@ def test_an_interrupted_demo_leaves_no_process_behind(end, material, tmp_path, e
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
-
-
-@pytest.fixture
-def listener():
-    rclpy.init(args=[], domain_id=1 + os.getpid() % 100)
-    listener = Listener(lambda message: None, lambda message, emotion: None)
-    yield listener
-    listener.destroy_node()
-    rclpy.try_shutdown()
-
-
-def test_a_node_that_dies_is_reported(listener):
-    with pytest.raises(DemoError, match="the node died before it could start"):
-        listener.activate_node(lambda: False)
-
-
-def test_what_takes_too_long_is_named(listener):
-    with pytest.raises(DemoError, match="did not wake up within 0 s"):
-        listener.spin_until(lambda: False, lambda: True, "wake up", 0.1)

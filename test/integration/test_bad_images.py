@@ -121,7 +121,7 @@ def test_an_hour_ahead_is_doubted_and_the_way_back_resets_once(served):
 
     ahead = served.picture(served.now() + 3600 * SECOND)
     served.answer(lambda: ahead)
-    served.spin(lambda: served.values("/image").get("errors: stamp ahead"))
+    served.spin(lambda: served.values("/image").get("warnings: stamp ahead"))
     served.answer(served.picture)
     served.answer(served.picture)
 
@@ -137,7 +137,7 @@ def test_a_camera_may_change_its_resolution(served):
     small = served.answer(lambda: served.picture(shape=(120, 160)))
 
     assert (small.image_width, small.image_height) == (160, 120)
-    served.spin(lambda: served.values("/image").get("errors: size changed"))
+    served.spin(lambda: served.values("/image").get("warnings: size changed"))
     served.process.wait_for("image size changed from 320 x 240 to 160 x 120")
     served.answer(served.picture)
 
@@ -220,6 +220,6 @@ def test_sixty_faces_at_once_are_read_up_to_the_limit(graph, material):
     )
 
     assert len({e.person_id for e in answer.emotions}) == 8
-    graph.spin(lambda: graph.values("/image").get("errors: crowd"))
+    graph.spin(lambda: graph.values("/image").get("warnings: crowd"))
     node.wait_for("8 persons are in the image")
     assert graph.answer(graph.picture)

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sys
 
 import pytest
 
 from caer_ros.paths import share_folder
+
+from .conftest import CLEANUP, CONFIGURE, DEACTIVATE
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: caer.launch.py not tested")
 
@@ -25,6 +29,20 @@ service.include_launch_description(
     LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
 )
 sys.exit(service.run())
+"""
+
+
+TWO = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def include(**arguments):
+    source = PythonLaunchDescriptionSource({file!r})
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=arguments.items())])
+
+def generate_launch_description():
+    return LaunchDescription([include(name="left", image="/left"), include(image="/right")])
 """
 
 
@@ -59,3 +77,73 @@ def test_without_autostart_the_node_waits_and_arguments_reach_it(graph, launch):
     graph.change_state(1, "/front/eyes")
     graph.change_state(3, "/front/eyes")
     graph.spin(lambda: graph.node.count_subscribers("/front/image/compressed"))
+
+
+def test_the_image_given_goes_before_what_the_parameter_file_says(graph, launch, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    image_topics: [/other]\n")
+
+    launch("image:=/camera/image_raw", f"params_file:={file}")
+
+    assert graph.answer(graph.picture, "/camera/image_raw").camera == "/camera/image_raw"
+    assert graph.node.count_subscribers("/other") == 0
+
+
+def test_without_an_image_the_parameter_file_says_which(graph, launch, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    image_topics: [/other]\n")
+
+    launch(f"params_file:={file}")
+
+    assert graph.answer(graph.picture, "/other").camera == "/other"
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("imgae:=/camera", "has no argument imgae; did you mean image?"),
+        ("params_file:=/nowhere.yaml", "params_file is '/nowhere.yaml', which is no file"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(graph, launch, argument, named):
+    process = launch(argument)
+
+    graph.spin(lambda: process.ended)
+    assert process.stop() != 0
+    assert named in process.output
+
+
+def test_what_an_operator_does_by_hand_stays(graph, launch):
+    launch()
+    graph.answer(graph.picture)
+
+    for transition in (DEACTIVATE, CLEANUP, CONFIGURE):
+        assert graph.change_state(transition)
+
+    assert graph.state() == "inactive"
+
+
+def test_a_node_that_is_started_anew_comes_to_work_again(graph, launch):
+    process = launch("respawn:=true")
+    graph.answer(graph.picture)
+
+    pid = re.search(r"process started with pid \[(\d+)\]", process.output)[1]
+    os.kill(int(pid), signal.SIGKILL)
+
+    process.wait_for("process has died")
+    graph.emotions.clear()
+    assert graph.answer(graph.picture)
+
+
+def test_two_includes_do_not_mind_each_other(graph, tmp_path):
+    file = str(share_folder() / "launch" / "caer.launch.py")
+    program = tmp_path / "two.launch.py"
+    program.write_text(TWO.format(file=file))
+    graph.start(
+        *(sys.executable, "-c", LAUNCH, str(program)),
+        AMENT_PREFIX_PATH=os.environ.get("AMENT_PREFIX_PATH", sys.prefix),
+    )
+
+    assert graph.answer(graph.picture, "/right").camera == "/right"
+    graph.spin(lambda: graph.node.count_subscribers("/left") == 1)
+    assert graph.state("/left") == "active"

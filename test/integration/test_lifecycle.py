@@ -10,20 +10,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Vector3
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter as RclpyParameter
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from safetensors.numpy import save_file
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from caer_ros.demo.material import GROUP
 from caer_ros.network.spec import NetworkSpec, resolve_weights
 from caer_ros.ros.conversions import to_header, to_image
 
-from .conftest import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE
+from .conftest import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NODE
 
 
 def set_parameter(graph, name, value, node="/caer"):
@@ -136,8 +139,12 @@ def test_thresholds_change_while_running_and_what_is_wrong_is_refused_with_the_r
 
     accepted, reason = set_parameter(served, "engine.weights", "caer_net")
     assert not accepted
-    assert "read-only" in reason
-    assert "engine.weights" in reason
+    assert "engine.weights cannot change from 'caer_net_s' to 'caer_net'" in reason
+    accepted, reason = set_parameter(served, "image_topics", ["other"])
+    assert not accepted
+    assert "image_topics cannot change" in reason
+    # `ros2 param load` sets all that the file has
+    assert set_parameter(served, "engine.weights", "caer_net_s") == (True, "")
     assert served.answer(served.picture)
 
 
@@ -148,9 +155,8 @@ def test_every_parameter_describes_itself(served):
 
     score, engine, topics = response.descriptors
     assert all(d.description for d in response.descriptors)
-    assert not score.read_only
     assert 0 <= score.floating_point_range[0].from_value < 1
-    assert engine.read_only
+    assert "Read-only while the node is configured" in engine.additional_constraints
     assert "openvino" in engine.additional_constraints
     assert topics.type == ParameterType.PARAMETER_STRING_ARRAY
 
@@ -197,7 +203,8 @@ def test_a_camera_that_is_silent_is_reported_as_stale(served):
 
     served.spin(lambda: level() == DiagnosticStatus.OK, again=publish)
     served.spin(lambda: level() == DiagnosticStatus.STALE)
-    assert "is /image published" in served.diagnostics["/caer: /image"][1]
+    served.process.wait_for("/image: no image: /robot publishes /image with a QoS that fits")
+    assert "no image arrives" in served.diagnostics["/caer: /image"][1]
 
     served.spin(lambda: level() == DiagnosticStatus.OK, again=publish)
 
@@ -233,6 +240,26 @@ def test_the_quality_of_service_can_be_overridden(graph):
     assert endpoint.qos_profile.reliability.name == "RELIABLE"
 
 
+def test_durability_and_the_debug_image_can_be_overridden_and_a_misspelt_policy_is_named(graph):
+    process = graph.start_active_node(
+        *("-p", "qos_overrides./caer/debug_image.publisher.reliability:=best_effort"),
+        *("-p", "qos_overrides./caer/emotions.publisher.durability:=transient_local"),
+        *("-p", "qos_overrides./image.subscription.reliabilty:=reliable"),
+    )
+
+    def quality(topic):
+        (endpoint,) = graph.node.get_publishers_info_by_topic(topic)
+        return endpoint.qos_profile
+
+    graph.spin(lambda: graph.node.count_publishers("/caer/debug_image"))
+    assert quality("/caer/debug_image").reliability.name == "BEST_EFFORT"
+    assert quality("/caer/emotions").durability.name == "TRANSIENT_LOCAL"
+    process.wait_for(
+        "'qos_overrides./image.subscription.reliabilty' is unknown and ignored; did you mean "
+        "'qos_overrides./image.subscription.reliability'?"
+    )
+
+
 def test_topics_that_cannot_be_subscribed_fail_the_transition(graph):
     process = graph.start_node("-p", "image_topics:=[]")
     assert not graph.change_state(CONFIGURE)
@@ -245,6 +272,147 @@ def test_topics_that_cannot_be_subscribed_fail_the_transition(graph):
     assert not graph.change_state(CONFIGURE)
     assert graph.state() == "unconfigured"
     assert "image_topics has 'not a topic'" in process.output
+
+
+def test_with_autostart_the_node_leads_itself_once_and_obeys_afterwards(graph):
+    process = graph.start_node("-p", "autostart:=true")
+
+    assert graph.answer(graph.picture)
+    assert graph.state() == "active"
+    process.wait_for("reading /image (sensor_msgs/msg/Image, best effort and volatile, depth 1)")
+    for transition in (DEACTIVATE, CLEANUP, CONFIGURE):
+        assert graph.change_state(transition)
+    assert graph.state() == "inactive"
+
+
+def test_without_autostart_the_node_says_what_it_waits_for(graph):
+    process = graph.start_node()
+
+    process.wait_for("waiting for a lifecycle manager, or for ros2 lifecycle set /caer configure")
+
+
+def test_autostart_that_cannot_configure_says_why_and_waits(graph):
+    process = graph.start_node("-p", "autostart:=true", "-p", "engine.weights:=nowhere")
+
+    process.wait_for("cannot configure: ")
+    assert graph.state() == "unconfigured"
+
+
+def test_nobody_in_view_is_counted_once_the_camera_is_silent(graph, material):
+    group = cv2.resize(cv2.imread(str(material / GROUP)), (640, 480))
+    graph.start_active_node()
+
+    graph.spin(
+        lambda: graph.values("/image").get("persons") == "5",
+        "five persons are counted",
+        again=lambda: graph.publish(to_image(group, graph.now(), "head")),
+    )
+
+    graph.spin(lambda: graph.values("/image")["persons"] == "0", "they are no longer counted")
+    counts = {key: int(graph.values()[key]) for key in ("received", "processed", "dropped")}
+    assert counts["received"] == counts["processed"] + counts["dropped"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind", "said"),
+    [
+        (None, None, "nobody publishes /image, nor anything else of type sensor_msgs/msg/Image"),
+        ("/camera", Image, "nobody publishes /image; images are on /camera: set image_topics"),
+        ("/image/compressed", CompressedImage, "only /image/compressed: set image_transport"),
+        ("/image", CompressedImage, "/image is published as sensor_msgs/msg/CompressedImage, not"),
+    ],
+)
+def test_the_node_says_why_no_image_comes(graph, topic, kind, said):
+    if topic:
+        graph.node.create_publisher(kind, topic, 5)
+    process = graph.start_active_node()
+
+    process.wait_for(said)
+
+    assert "[WARN]" in next(x for x in process.output.splitlines() if said in x)
+    graph.spin(lambda: said in graph.diagnostics["/caer: /image"][1])
+
+
+def test_a_quality_of_service_that_does_not_fit_is_named(graph):
+    best_effort = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    graph.node.create_publisher(Image, "/image", best_effort)
+    override = "qos_overrides./image.subscription.reliability"
+    process = graph.start_active_node("-p", f"{override}:=reliable")
+
+    process.wait_for("/robot publishes /image with best effort and volatile")
+    process.wait_for("does not fit reliable and volatile")
+
+
+def test_a_compressed_topic_is_taken_as_it_is(graph):
+    graph.start_active_node(
+        *("-p", "image_transport:=compressed", "-p", 'image_topics:=["/eye/image_raw/compressed"]')
+    )
+
+    graph.spin(lambda: graph.node.count_subscribers("/eye/image_raw/compressed"))
+    graph.spin(lambda: "/caer: /eye/image_raw/compressed" in graph.diagnostics)
+    graph.spin(lambda: graph.node.count_subscribers("/eye/camera_info"))
+
+
+def test_simulated_time_that_does_not_come_is_told(graph):
+    graph.start_active_node("-p", "use_sim_time:=true")
+
+    graph.spin(lambda: "no time has come on /clock" in graph.diagnostics["/caer: pipeline"][1])
+    assert graph.diagnostics["/caer: pipeline"][0] == DiagnosticStatus.WARN
+
+
+def test_a_service_that_cannot_do_its_work_says_so_and_the_node_lives_on(graph):
+    process = graph.start_node("-p", "qos_overrides./image.subscription.reliability:=often")
+    graph.call(SetBool, "/caer/enable", SetBool.Request(data=False))
+    assert graph.change_state(CONFIGURE)
+    assert graph.change_state(ACTIVATE)
+
+    answer = graph.call(SetBool, "/caer/enable", SetBool.Request(data=True))
+
+    assert not answer.success
+    assert "often" in answer.message
+    assert graph.state() == "active"
+    assert not process.ended
+
+
+def test_a_clock_below_zero_costs_neither_the_node_nor_its_work(graph):
+    process = graph.start_active_node("-p", "use_sim_time:=true")
+    clock = graph.node.create_publisher(Clock, "/clock", 5)
+
+    graph.spin(
+        lambda: "a callback failed" in graph.diagnostics["/caer: pipeline"][1],
+        again=lambda: clock.publish(Clock(clock=Time(sec=-5))),
+    )
+
+    process.wait_for("a callback failed, the node goes on: ")
+    graph.spin(lambda: graph.diagnostics["/caer: pipeline"][0] != DiagnosticStatus.ERROR)
+    assert graph.answer(graph.picture)
+
+
+def test_a_log_folder_that_cannot_be_written_is_one_clear_line(graph, tmp_path):
+    (tmp_path / "file").touch()
+    process = graph.start(str(NODE), ROS_LOG_DIR=str(tmp_path / "file" / "log"))
+
+    graph.spin(lambda: process.ended)
+    assert process.stop() == 1
+    assert "cannot start: " in process.output
+    assert "ROS_LOG_DIR" in process.output
+    assert "Traceback" not in process.output
+
+
+def test_a_signal_while_the_node_still_loads_ends_it_in_order(graph):
+    process = graph.start_node()
+    # its handlers stand before rclpy is loaded
+    graph.spin(lambda: int(caught(process.pid), 16) >> (signal.SIGTERM - 1) & 1)
+    loaded = "librcl.so" in Path(f"/proc/{process.pid}/maps").read_text()
+
+    assert process.stop(signal.SIGTERM) == 0
+    assert not loaded
+
+
+def caught(pid):
+    """Return the mask of the signals that a process handles, in hexadecimal digits."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(x.split()[1] for x in status.splitlines() if x.startswith("SigCgt"))
 
 
 def camera_info(graph, **fields):
@@ -311,7 +479,7 @@ def test_a_calibration_that_does_not_fit_is_told_and_the_image_answered(served):
         served.publish(served.picture())
 
     served.spin(
-        lambda: served.values("/image").get("errors: calibration"), "it is counted", again=send
+        lambda: served.values("/image").get("warnings: calibration"), "it is counted", again=send
     )
     served.process.wait_for(
         "CameraInfo is for images of 640 x 480 pixels, the image has 320 x 240"

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader
 
+from caer_ros.messages import EMOTION_ARRAY
 from caer_ros.msg import EmotionArray
 from caer_ros.replay.bag import TYPES
-from caer_ros.replay.emotions import EMOTION_ARRAY, EmotionBag, to_cdr
+from caer_ros.replay.emotions import EmotionBag, to_cdr
 from caer_ros.ros.conversions import to_emotion_array
 from caer_ros.types import Emotion, Face, FrameResult, Reading
 

@@ -7,7 +7,8 @@ import pytest
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
-from caer_ros.demo.run import TOPIC, perceive, stamp_of
+from caer_ros.demo.run import TOPIC, perceive
+from caer_ros.messages import to_nanoseconds
 from caer_ros.msg import EmotionArray
 from caer_ros.node_settings import NodeSettings
 from caer_ros.paths import share_folder
@@ -34,7 +35,7 @@ def test_the_node_over_dds_and_the_replay_read_the_same(people, tmp_path):
     assert any(message.emotions for message in heard)
 
     # what a busy machine made the node drop it did not see, so neither must the replay
-    seen = write("seen", map(stamp_of, heard))
+    seen = write("seen", (to_nanoseconds(m.header.stamp) for m in heard))
     values = read_parameters(share_folder() / "config" / "caer.yaml")
     job = Job(seen, tmp_path / "out", build(NodeSettings, values))
     replay(job, show_progress=False)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as messages."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from caer_ros.images import to_bgr
-from caer_ros.ros.conversions import to_emotion_array, to_header, to_image, to_region
+from caer_ros.messages import from_message, to_region
+from caer_ros.ros.conversions import CLASSES, to_emotion_array, to_header, to_image
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 WIDTH, HEIGHT = 640, 480
@@ -17,7 +20,7 @@ coordinates = st.floats(-2000, 2000)
 def test_a_region_lies_within_the_image_and_covers_what_the_box_shows_of_it(x, y, width, height):
     face = Face(x, y, x + width, y + height)
 
-    region = to_region(face, WIDTH, HEIGHT)
+    region = to_region(face, WIDTH, HEIGHT, CLASSES)
 
     right, bottom = region.x_offset + region.width, region.y_offset + region.height
     assert 0 <= region.x_offset <= right <= WIDTH
@@ -27,7 +30,7 @@ def test_a_region_lies_within_the_image_and_covers_what_the_box_shows_of_it(x, y
         assert right - 1 < min(face.x2, WIDTH) <= right or face.x2 < 0
 
 
-def test_every_field_of_a_reading_arrives():
+def test_every_field_of_a_reading_arrives_and_comes_back():
     reading = Reading(
         person_id="p0007",
         face=Face(10.2, 20.0, 49.5, 80.0, 0.75),
@@ -43,9 +46,9 @@ def test_every_field_of_a_reading_arrives():
         bearing=(0.0, 0.6, 0.8),
     )
 
-    message = to_emotion_array(
-        FrameResult("/cam", 8 * SECOND + 9, WIDTH, HEIGHT, (reading,)), "eye"
-    )
+    result = FrameResult("/cam", 8 * SECOND + 9, WIDTH, HEIGHT, (reading,))
+
+    message = to_emotion_array(result, "eye")
 
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (8, 9)
     assert message.header.frame_id == "eye"
@@ -67,6 +70,9 @@ def test_every_field_of_a_reading_arrives():
     assert emotion.frames == 16
     assert (emotion.clip_duration.sec, emotion.clip_duration.nanosec) == (1, 500_000_000)
     assert (emotion.since.sec, emotion.since.nanosec) == (7, 5)
+    # the box comes back in whole pixels
+    whole = replace(reading, face=Face(10, 20, 50, 80, 0.75))
+    assert from_message(message) == replace(result, readings=(whole,))
 
 
 @given(st.integers(-(2**31) * SECOND, 2**31 * SECOND - 1))

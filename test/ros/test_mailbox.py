@@ -29,20 +29,24 @@ def test_take_waits_for_a_message():
     assert taken == [{"left": 1}]
 
 
+def test_a_wait_for_nothing_ends_when_told():
+    assert Mailbox().take(0.01) == {}
+
+
 def test_closing_ends_the_wait_and_drops_what_is_left():
     mailbox = Mailbox()
     mailbox.put("left", 1)
 
-    mailbox.close()
+    assert mailbox.close() == ["left"]
 
-    assert mailbox.take() == {}
+    assert mailbox.take() is None
 
 
 def test_every_message_is_taken_or_counted_as_overwritten():
     mailbox, taken = Mailbox(), []
 
     def work():
-        while batch := mailbox.take():
+        while (batch := mailbox.take()) is not None:
             taken.extend(batch.values())
 
     thread = threading.Thread(target=work)

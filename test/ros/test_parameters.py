@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 
 from caer_ros.node_settings import NodeSettings
 from caer_ros.paths import share_folder
-from caer_ros.ros.parameters import declare_settings, read_settings, set_read_only, to_descriptor
+from caer_ros.ros.parameters import declare_settings, read_settings, to_descriptor
 from caer_ros.settings import SettingError, describe, read_parameters, setting
 
 
@@ -93,21 +93,6 @@ def test_changes_are_checked_together_with_what_is_there(make_node):
     assert changed == Outer(mode="b")
     with pytest.raises(SettingError, match="mode is 'c'"):
         read_settings(node, Outer, [Parameter("mode", value="c")])
-
-
-def test_what_is_not_live_is_read_only_while_marked_so(make_node):
-    node = make_node()
-    declare_settings(node, Outer)
-
-    def accepts(name, value) -> bool:
-        return node.set_parameters([Parameter(name, value=value)])[0].successful
-
-    set_read_only(node, Outer, True)
-    assert not accepts("inner.size", 30)
-    assert accepts("inner.score", 0.25)
-    set_read_only(node, Outer, False)
-    assert accepts("inner.size", 30)
-    assert read_settings(node, Outer).inner == Inner(0.25, 30)
 
 
 def test_rclpy_itself_refuses_what_is_out_of_the_described_range(make_node):

@@ -2,6 +2,7 @@
 """The worker with the real pipeline, without a graph."""
 
 import queue
+import threading
 import time
 
 import numpy as np
@@ -10,8 +11,9 @@ from rclpy.serialization import serialize_message
 
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
+from caer_ros.ros import worker
 from caer_ros.ros.conversions import to_image
-from caer_ros.ros.diagnostics import Statistics
+from caer_ros.ros.counts import Statistics
 from caer_ros.ros.worker import Worker, seconds
 from caer_ros.types import SECOND
 
@@ -30,13 +32,20 @@ class Desk:
         self.log = log
         self.statistics = Statistics(["/left", "/right"], log)
         self.published = queue.Queue()
+        self.forgotten = []
         self.worker = Worker(
             pipeline,
             compressed=False,
-            publish=lambda *answer: self.published.put(answer),
+            output=self,
             statistics=self.statistics,
-            now=lambda: 1000 * SECOND,
+            now=lambda: 0,
         )
+
+    def publish(self, *answer):
+        self.published.put(answer)
+
+    def forget(self, camera):
+        self.forgotten.append(camera)
 
     def put(self, stamp, camera="/left"):
         image = to_image(np.zeros((48, 64, 3), np.uint8), stamp, camera[1:])
@@ -143,13 +152,118 @@ def test_bytes_that_are_no_message_cost_one_image(desk):
 def test_a_stopped_worker_starts_again_and_has_forgotten_its_stamps(desk):
     for _ in range(2):
         desk.worker.start()
-        assert desk.worker.running
+        assert desk.worker.alive
         desk.put(5)
         assert desk.answer()[0].stamp == 5
         desk.worker.stop()
-        assert not desk.worker.running
+        assert not desk.worker.started
 
     assert desk.counts()["errors"] == 0
+
+
+def balance(counts):
+    return counts["processed"] + counts["dropped"] + counts["errors"]
+
+
+def test_every_image_is_answered_dropped_or_refused_also_at_the_end(desk):
+    for stamp in range(1, 200):
+        desk.put(stamp, "/left")
+        desk.put(0, "/right")  # a stamp of 0 is refused
+        if stamp == 5:
+            desk.worker.start()
+    desk.worker.stop()
+
+    counts = desk.counts()
+    assert counts["received"] == 398
+    assert balance(counts) == 398
+    assert counts["errors"] > 0
+    assert counts["dropped"] > 0
+
+
+def test_images_that_wait_when_the_worker_stops_are_dropped(desk, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    read = desk.worker._read
+
+    def slow(serialized):
+        begun.set()
+        go_on.wait(60)
+        return read(serialized)
+
+    monkeypatch.setattr(desk.worker, "_read", slow)
+    desk.worker.start()
+    desk.put(1)
+    assert begun.wait(60)
+    desk.put(2)
+    stopping = threading.Thread(target=desk.worker.stop)
+    stopping.start()
+    go_on.set()
+    stopping.join()
+
+    counts = desk.counts()
+    assert (counts["received"], counts["processed"], counts["dropped"]) == (2, 1, 1)
+
+
+def test_a_reset_does_not_wait_for_a_decode(desk, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def endless(serialized):
+        begun.set()
+        go_on.wait(60)
+        raise ValueError("no image")
+
+    monkeypatch.setattr(desk.worker, "_read", endless)
+    desk.worker.start()
+    desk.put(1)
+    assert begun.wait(60)
+
+    resetting = threading.Thread(target=desk.worker.reset)
+    resetting.start()
+    resetting.join(30)
+    waits = resetting.is_alive()
+    go_on.set()
+
+    assert not waits
+
+
+def test_persons_are_forgotten_with_a_reset_and_with_a_camera_that_falls_silent(desk, monkeypatch):
+    desk.worker.start()
+    desk.put(1)
+    desk.answer()
+    desk.worker.reset()
+    assert desk.forgotten == ["/left"]
+
+    monkeypatch.setattr(worker, "SILENCE", 0.0)
+    desk.put(2)
+    desk.answer()
+    while len(desk.forgotten) < 2:
+        time.sleep(0.01)
+    assert desk.forgotten == ["/left", "/left"]
+    assert desk.counts()["persons"] == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_is_not_called_alive(desk, monkeypatch):
+    monkeypatch.setattr(desk.worker._mailbox, "take", lambda timeout: 1 / 0)
+    desk.worker.start()
+    desk.worker._thread.join()
+
+    assert desk.worker.started
+    assert not desk.worker.alive
+
+
+@pytest.mark.parametrize(("hours", "side"), [(1, "behind"), (-1, "ahead")])
+def test_a_stamp_an_hour_off_is_no_latency(desk, monkeypatch, hours, side):
+    stamp = 10_000 * SECOND
+    monkeypatch.setattr(desk.worker, "_now", lambda: stamp + hours * 3600 * SECOND)
+    desk.put(stamp)
+    desk.worker.start()
+    desk.answer()
+    desk.worker.stop()
+
+    counts = desk.counts()
+    assert counts[f"warnings: stamp {side}"] == 1
+    assert counts["latency p50 (ms)"] == "nan"
+    assert f"3600 s {side}" in desk.log.warnings[0]
 
 
 @pytest.mark.parametrize(

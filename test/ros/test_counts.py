@@ -6,8 +6,8 @@ import math
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from caer_ros.ros import diagnostics
-from caer_ros.ros.diagnostics import LOG_PERIOD, SILENCE, Statistics
+from caer_ros.ros import counts
+from caer_ros.ros.counts import LOG_PERIOD, SILENCE, Statistics
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 
@@ -15,7 +15,7 @@ from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 def clock(monkeypatch):
     """Return a list whose only item is the steady time in seconds."""
     now = [1000.0]
-    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(counts.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -44,11 +44,12 @@ def values_of(status):
 
 def test_rates_are_of_the_time_since_the_last_report(statistics, clock):
     for _ in range(20):
-        statistics.received("/left", overwritten=False)
+        statistics.received("/left")
     clock[0] += 2
     assert report(statistics)[0]["input rate (Hz)"] == "10.0"
 
-    statistics.received("/left", overwritten=True)
+    statistics.received("/left")
+    statistics.dropped("/left")
     answer(statistics, result(), 0.1, 0.1)
     clock[0] += 1
     values, cameras = report(statistics)
@@ -103,13 +104,16 @@ def test_before_the_first_image_nothing_is_invented(statistics):
 
 def test_a_silent_camera_is_stale_until_it_speaks(statistics, clock):
     clock[0] += SILENCE + 1
-    statistics.received("/left", overwritten=False)
+    statistics.received("/left")
 
     _, cameras = report(statistics)
 
     assert cameras["/left"].level == DiagnosticStatus.OK
     assert cameras["/right"].level == DiagnosticStatus.STALE
-    assert cameras["/right"].message.startswith("no image for 4 s")
+    assert cameras["/right"].message == "no image for 4 s"
+    assert statistics.silent(SILENCE) == ["/right"]
+    _, (_, right) = statistics.report(0, {"/right": "nobody publishes it"})
+    assert right.message == "no image for 4 s: nobody publishes it"
     statistics.listening()
     assert report(statistics)[1]["/right"].level == DiagnosticStatus.OK
 
@@ -145,6 +149,40 @@ def test_a_cause_is_logged_once_in_a_while_with_how_many_were_held_back(statisti
         "/left: too small (99 more since the last)",
     ]
     assert log.warnings == ["/left: too many"]
+
+
+def test_what_is_doubted_is_no_error(statistics):
+    statistics.doubted("/left", "crowd", "too many")
+    answer(statistics, result())
+
+    values, cameras = report(statistics)
+
+    assert (values["errors"], values["warnings"], values["warnings: crowd"]) == (0, 1, 1)
+    assert cameras["/left"].level == DiagnosticStatus.WARN
+    assert cameras["/left"].message == "too many"
+
+
+def test_who_is_forgotten_is_no_person_any_more(statistics):
+    answer(statistics, result("/left", persons=2))
+    answer(statistics, result("/right", persons=1))
+
+    statistics.forget("/left")
+
+    assert report(statistics)[0]["persons"] == 1
+
+
+def test_strings_from_the_wire_are_cut_and_escaped(statistics, log):
+    statistics.failed("/left", "encoding", "encoding '" + "A" * 5_000_000 + "'")
+    statistics.failed("/left", "step", "\x1b[2J\nstep")
+    statistics.processed(result(), "eye\x07" * 100_000, 0.0, 0.0)
+
+    values, cameras = report(statistics)
+
+    assert all(len(line) < 500 for line in log.errors)
+    assert "(5000011 characters)" in log.errors[0]
+    assert log.errors[1] == r"/left: \x1b[2J\nstep"
+    assert len(str(values)) + len(str(cameras["/left"])) < 5000
+    assert "\x07" not in values_of(cameras["/left"])["frame_id"]
 
 
 def test_resets_are_counted(statistics):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened to the images: counted, logged at most every few seconds, and published."""
+"""What happened to the images: counted, logged at most every few seconds, shown as diagnostics."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from caer_ros.text import printable
 from caer_ros.types import SECOND, FrameResult
+
+RECEIVED, PROCESSED, DROPPED, PERSONS = "received", "processed", "dropped", "persons"
+HANDLING_P50, HANDLING_P95 = "handling p50 (ms)", "handling p95 (ms)"
+"""Keys of the diagnostics that other programs read."""
 
 LOG_PERIOD = 5.0
 """Seconds between two log lines of one cause and camera."""
 
 SILENCE = 3.0
-"""Seconds without an image after which a camera is reported as stale."""
+"""Seconds without an image after which a camera is silent: reported as stale, nobody in it."""
 
 WINDOW = 512
 """Processed images that the latency percentiles look back on."""
@@ -33,6 +38,7 @@ class _Counts:
     dropped: int = 0
     resets: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: _Counts) -> _Counts:
         return _Counts(
@@ -41,6 +47,7 @@ class _Counts:
             self.dropped + other.dropped,
             self.resets + other.resets,
             self.errors + other.errors,
+            self.warnings + other.warnings,
         )
 
     def copy(self) -> _Counts:
@@ -51,12 +58,14 @@ class _Counts:
         return {
             "input rate (Hz)": f"{(self.received - before.received) / elapsed:.1f}",
             "processed rate (Hz)": f"{(self.processed - before.processed) / elapsed:.1f}",
-            "received": self.received,
-            "processed": self.processed,
-            "dropped": self.dropped,
+            RECEIVED: self.received,
+            PROCESSED: self.processed,
+            DROPPED: self.dropped,
             "stamp resets": self.resets,
             "errors": self.errors.total(),
             **{f"errors: {cause}": count for cause, count in sorted(self.errors.items())},
+            "warnings": self.warnings.total(),
+            **{f"warnings: {cause}": count for cause, count in sorted(self.warnings.items())},
         }
 
 
@@ -74,7 +83,10 @@ class _Camera:
 
 
 class Statistics:
-    """Counts of every camera, shared by the callbacks, the worker and the diagnostics timer."""
+    """Counts of every camera, shared by the callbacks, the worker and the diagnostics timer.
+
+    Images received are those processed, dropped and refused (`errors`), and those at work.
+    """
 
     def __init__(self, cameras: Iterable[str], logger: Any) -> None:
         self._lock = threading.Lock()
@@ -93,13 +105,17 @@ class Statistics:
             for camera in self._cameras.values():
                 camera.heard = time.monotonic()
 
-    def received(self, name: str, overwritten: bool) -> None:
-        """Count an image that came in, and the one it took the place of."""
+    def received(self, name: str) -> None:
+        """Count an image that came in."""
         with self._lock:
             camera = self._cameras[name]
             camera.counts.received += 1
-            camera.counts.dropped += overwritten
             camera.heard = time.monotonic()
+
+    def dropped(self, name: str) -> None:
+        """Count an image that is given up unread, for a newer one or at the end."""
+        with self._lock:
+            self._cameras[name].counts.dropped += 1
 
     def calibrated(self, name: str, calibrated: bool) -> None:
         """Note whether a camera's calibration is known."""
@@ -119,42 +135,61 @@ class Statistics:
             camera.counts.resets += result.reset
             camera.answered = True
             camera.stamp = result.stamp
-            camera.frame_id = frame_id
+            camera.frame_id = printable(frame_id)
             camera.persons = len(result.readings)
             if not math.isnan(latency):
                 self._latencies.append(latency)
             self._handling.append(handling)
 
+    def forget(self, name: str) -> None:
+        """Note that nobody is followed in a camera any more."""
+        with self._lock:
+            self._cameras[name].persons = 0
+
     def failed(self, name: str, cause: str, text: str) -> None:
         """Count an image that cannot be answered; log why, unless this was logged just now."""
-        if line := self._note(name, cause, text):
+        with self._lock:
+            self._cameras[name].counts.errors[cause] += 1
+            line = self._note(name, cause, text)
+        if line:
             self._logger.error(line)
 
     def doubted(self, name: str, cause: str, text: str) -> None:
         """Count something amiss with an image that is answered all the same; log it likewise."""
-        if line := self._note(name, cause, text):
+        with self._lock:
+            self._cameras[name].counts.warnings[cause] += 1
+            line = self._note(name, cause, text)
+        if line:
             self._logger.warning(line)
 
     def _note(self, name: str, cause: str, text: str) -> str | None:
-        """Count, and return the line to log unless one of this cause was logged just now."""
-        with self._lock:
-            camera = self._cameras[name]
-            camera.counts.errors[cause] += 1
-            camera.last_error = text
-            key, now = (name, cause), time.monotonic()
-            if now - self._logged.get(key, -math.inf) < LOG_PERIOD:
-                self._held_back[key] += 1
-                return None
-            self._logged[key] = now
-            more = self._held_back.pop(key, 0)
+        """Return the line to log unless one of this cause was logged just now."""
+        text = printable(text)
+        self._cameras[name].last_error = text
+        key, now = (name, cause), time.monotonic()
+        if now - self._logged.get(key, -math.inf) < LOG_PERIOD:
+            self._held_back[key] += 1
+            return None
+        self._logged[key] = now
+        more = self._held_back.pop(key, 0)
         return f"{name}: {text}" + (f" ({more} more since the last)" if more else "")
 
-    def report(self, clock: int) -> tuple[dict[str, Any], list[DiagnosticStatus]]:
+    def silent(self, seconds: float) -> list[str]:
+        """Return the cameras that have sent no image for so long."""
+        with self._lock:
+            now = time.monotonic()
+            return [name for name, c in self._cameras.items() if now - c.heard > seconds]
+
+    def report(
+        self, clock: int, reasons: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Any], list[DiagnosticStatus]]:
         """Return what all cameras have in common as values, and the status of each.
 
-        Rates are of the time since the last report. clock: the node's time in ns, 0 while
-        simulated time has not begun.
+        Rates are of the time since the last report.
+        clock: the node's time in ns, 0 while simulated time has not begun.
+        reasons: why a camera is silent, by its name.
         """
+        reasons = reasons or {}
         with self._lock:
             now = time.monotonic()
             elapsed = max(now - self._reported_at, 1e-3)
@@ -163,7 +198,9 @@ class Statistics:
             ages, last_errors = [], []
             for name, camera in self._cameras.items():
                 age = (clock - camera.stamp) / SECOND if camera.answered and clock else math.nan
-                statuses.append(_camera_status(name, camera, elapsed, now - camera.heard, age))
+                silence = now - camera.heard
+                why = reasons.get(name, "")
+                statuses.append(_camera_status(name, camera, elapsed, silence, age, why))
                 total, before = total + camera.counts, before + camera.reported
                 camera.reported = camera.counts.copy()
                 ages.append(age)
@@ -176,9 +213,9 @@ class Statistics:
             "age of last image (s)": f"{np.fmin.reduce(ages, initial=math.nan):.3f}",
             "latency p50 (ms)": f"{p50:.1f}",
             "latency p95 (ms)": f"{p95:.1f}",
-            "handling p50 (ms)": f"{handling_p50:.1f}",
-            "handling p95 (ms)": f"{handling_p95:.1f}",
-            "persons": sum(camera.persons for camera in self._cameras.values()),
+            HANDLING_P50: f"{handling_p50:.1f}",
+            HANDLING_P95: f"{handling_p95:.1f}",
+            PERSONS: sum(camera.persons for camera in self._cameras.values()),
             "last error": "; ".join(last_errors),
         }, statuses
 
@@ -189,18 +226,17 @@ def _percentiles(seconds: deque[float]) -> np.ndarray:
 
 
 def _camera_status(
-    name: str, camera: _Camera, elapsed: float, silence: float, age: float
+    name: str, camera: _Camera, elapsed: float, silence: float, age: float, why: str
 ) -> DiagnosticStatus:
     answered = camera.counts.processed - camera.reported.processed
-    errors = camera.counts.errors.total() - camera.reported.errors.total()
+    refused = camera.counts.errors.total() - camera.reported.errors.total()
+    doubted = camera.counts.warnings.total() - camera.reported.warnings.total()
     if silence > SILENCE:
-        level = DiagnosticStatus.STALE
-        message = (
-            f"no image for {silence:.0f} s: is {name} published, in the image_transport asked for "
-            "and with a QoS that fits?"
-        )
-    elif errors:
-        level = DiagnosticStatus.WARN if answered else DiagnosticStatus.ERROR
+        level, message = DiagnosticStatus.STALE, f"no image for {silence:.0f} s"
+        message += f": {why}" if why else ""
+    elif refused or doubted:
+        worst = bool(refused) and not answered
+        level = DiagnosticStatus.ERROR if worst else DiagnosticStatus.WARN
         message = camera.last_error
     else:
         level, message = DiagnosticStatus.OK, f"{answered / elapsed:.1f} images/s answered"
@@ -209,7 +245,7 @@ def _camera_status(
         "age of last image (s)": f"{age:.3f}",
         "frame_id": camera.frame_id,
         "calibrated": "yes" if camera.calibrated else "no",
-        "persons": camera.persons,
+        PERSONS: camera.persons,
         "last error": camera.last_error,
     }
     return to_status(name, level, message, values)
