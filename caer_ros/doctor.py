@@ -18,8 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 import cv2
 import openvino as ov
 
-from caer_ros.engines.base import Engine
-from caer_ros.engines.select import blank_batch, engine_order, has_nvidia_gpu, make_engine
+from caer_ros.engines.base import Batch, Engine
+from caer_ros.engines.select import engine_order, has_nvidia_gpu, make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import NetworkSpec, is_export_of, read_spec
 from caer_ros.paths import cache_folder, share_folder
@@ -154,11 +154,11 @@ def _engines() -> Iterator[Finding]:
 
 
 def _fastest(engine: Engine) -> float:
-    batch = blank_batch(engine.spec, 1)
+    batch = Batch.blank(engine.spec, 1)
     times = []
     for _ in range(10):
         started = time.perf_counter()
-        engine.infer(*batch)
+        engine.infer(batch)
         times.append(time.perf_counter() - started)
     return 1e3 * min(times)
 

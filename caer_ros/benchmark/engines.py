@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from caer_ros.benchmark.contest import BenchmarkError, OwnContender, contest, in_own_process
-from caer_ros.engines.base import EngineError
-from caer_ros.engines.select import blank_batch, has_nvidia_gpu, make_engine
+from caer_ros.engines.base import Batch, EngineError
+from caer_ros.engines.select import has_nvidia_gpu, make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import NetworkSpec, read_spec, resolve_weights
 
@@ -103,7 +103,7 @@ def _contenders(weights: Path, threads: int) -> Iterator[tuple[str, OwnContender
 def _load_engine(weights: Path, settings: EngineSettings) -> Callable[[], object]:
     engine = make_engine(settings.engine, weights, replace(settings, weights=str(weights)))
     batch = _coloured(engine.spec)
-    return lambda: engine.infer(*batch)
+    return lambda: engine.infer(batch)
 
 
 def _load_eager(weights: Path, threads: int) -> Callable[[], object]:
@@ -116,7 +116,8 @@ def _load_eager(weights: Path, threads: int) -> Callable[[], object]:
 
     torch.set_num_threads(threads)
     model = load_checkpoint(weights)
-    batch = [None if part is None else torch.from_numpy(part) for part in _coloured(model.spec)]
+    arrays = _coloured(model.spec).arrays
+    batch = [None if array is None else torch.from_numpy(array) for array in arrays]
 
     def infer() -> object:
         with torch.inference_mode():
@@ -125,13 +126,13 @@ def _load_eager(weights: Path, threads: int) -> Callable[[], object]:
     return infer
 
 
-def _coloured(spec: NetworkSpec) -> list[np.ndarray | None]:
+def _coloured(spec: NetworkSpec) -> Batch:
     rng = np.random.default_rng(0)
-    faces, contexts, index = blank_batch(spec, 1)
-    for part in (faces, contexts):
-        if part is not None:
-            part[:] = rng.integers(0, 256, part.shape, np.uint8)
-    return [faces, contexts, index]
+    batch = Batch.blank(spec, 1)
+    for pictures in (batch.faces, batch.contexts):
+        if pictures is not None:
+            pictures[:] = rng.integers(0, 256, pictures.shape, np.uint8)
+    return batch
 
 
 def _make_random(spec: NetworkSpec, weights: Path) -> None:

@@ -4,23 +4,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from caer_ros.engines.base import (
-    Engine,
-    EngineError,
-    OutOfMemoryError,
-    Prediction,
-    count_persons,
-)
+from caer_ros.engines.base import Batch, Engine, EngineError, OutOfMemoryError, Prediction
 from caer_ros.files import FileError
 from caer_ros.paths import PathError
 
 logger = logging.getLogger(__name__)
-
-Arrays = tuple["np.ndarray | None", "np.ndarray | None", "np.ndarray | None"]
 
 
 class FallbackEngine(Engine):
@@ -39,18 +31,12 @@ class FallbackEngine(Engine):
         self._makers = list(makers)
         self._use(*self._load())
 
-    def infer(
-        self,
-        faces: np.ndarray | None,
-        contexts: np.ndarray | None,
-        context_index: np.ndarray | None,
-    ) -> Prediction:
+    def infer(self, batch: Batch) -> Prediction:
         while True:
             try:
-                parts = _split(faces, contexts, context_index, self.max_batch)
-                return _join([self._engine.infer(*part) for part in parts])
+                return _join([self._engine.infer(part) for part in batch.split(self.max_batch)])
             except OutOfMemoryError as error:
-                count = min(count_persons(faces, context_index), self.max_batch)
+                count = min(len(batch), self.max_batch)
                 if count > 1:
                     self.max_batch = count // 2
                     logger.warning("%s: batches of %d from now on", error, self.max_batch)
@@ -82,27 +68,6 @@ class FallbackEngine(Engine):
         self.precision = engine.precision
         self.spec = engine.spec
         self.max_batch = engine.max_batch
-
-
-def _split(
-    faces: np.ndarray | None,
-    contexts: np.ndarray | None,
-    context_index: np.ndarray | None,
-    size: int,
-) -> Iterator[Arrays]:
-    """Yield the batch in parts of at most `size` persons, each with the scenes it needs."""
-    count = count_persons(faces, context_index)
-    if count <= size:
-        yield faces, contexts, context_index
-        return
-    for start in range(0, count, size):
-        part = slice(start, start + size)
-        part_faces = faces[part] if faces is not None else None
-        if contexts is None or context_index is None:
-            yield part_faces, None, None
-        else:
-            scenes, index = np.unique(context_index[part], return_inverse=True)
-            yield part_faces, contexts[scenes], index.astype(np.int64)
 
 
 def _join(parts: list[Prediction]) -> Prediction:

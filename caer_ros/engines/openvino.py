@@ -12,7 +12,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
+from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import FORMAT, export_name, is_export_of, read_spec
 from caer_ros.paths import PathError, cache_folder
@@ -74,13 +74,9 @@ class OpenVinoEngine(Engine):
                 self._outputs[name] = request.get_tensor(port).data
         return request
 
-    def infer(
-        self,
-        faces: np.ndarray | None,
-        contexts: np.ndarray | None,
-        context_index: np.ndarray | None,
-    ) -> Prediction:
-        persons = count_persons(faces, context_index)
+    def infer(self, batch: Batch) -> Prediction:
+        persons = len(batch)
+        faces, contexts, context_index = batch.arrays
         outputs = {
             name: np.empty((persons, *tensor.shape[1:]), np.float32)
             for name, tensor in self._outputs.items()

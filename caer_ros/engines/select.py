@@ -8,12 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from caer_ros.engines.base import Engine, EngineError
+from caer_ros.engines.base import Batch, Engine, EngineError
 from caer_ros.engines.fallback import FallbackEngine
 from caer_ros.engines.settings import ENGINES, EngineSettings
-from caer_ros.network.spec import NetworkSpec, read_spec, resolve_weights
+from caer_ros.network.spec import read_spec, resolve_weights
 from caer_ros.types import CaerError
 
 
@@ -83,24 +81,10 @@ def make_engine(name: str, weights: Path, settings: EngineSettings) -> Engine:
             from caer_ros.engines.tensorrt import TensorRtEngine
 
             engine = TensorRtEngine(weights, settings)
-        engine.infer(*blank_batch(engine.spec, 1))
+        engine.infer(Batch.blank(engine.spec, 1))
     except CaerError:
         raise
     except Exception as error:
         # TensorRT, CUDA and their Python parts raise nearly anything where they do not fit
         raise EngineError(f"engine {name} cannot run here: {error!r}") from error
     return engine
-
-
-def blank_batch(
-    spec: NetworkSpec, persons: int
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Return black crops of `persons` persons in one scene, as `Engine.infer` takes them."""
-    clip = (spec.clip_length,) if spec.is_video else ()
-    faces = np.zeros((persons, *clip, spec.face_size, spec.face_size, 3), np.uint8)
-    scene = np.zeros((1, *clip, spec.context_size, spec.context_size, 3), np.uint8)
-    return (
-        faces if spec.has_face else None,
-        scene if spec.has_context else None,
-        np.zeros(persons, np.int64) if spec.has_context else None,
-    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CAER-Net on an NVIDIA GPU or Jetson through Torch-TensorRT, 2.8 to 2.14."""
+"""CAER-Net on an NVIDIA GPU or Jetson through Torch-TensorRT: 2.8 (JetPack 6) or 2.13."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
+from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.engines.torch import DTYPES, device_error, fold_normalisation
 from caer_ros.files import write_file
@@ -82,13 +82,9 @@ class TensorRtEngine(Engine):
         self._results = torch.empty(0, pin_memory=pinned)
 
     @torch.inference_mode()
-    def infer(
-        self,
-        faces: np.ndarray | None,
-        contexts: np.ndarray | None,
-        context_index: np.ndarray | None,
-    ) -> Prediction:
-        persons = count_persons(faces, context_index)
+    def infer(self, batch: Batch) -> Prediction:
+        persons = len(batch)
+        faces, contexts, context_index = batch.arrays
         host = self._crops.numpy()
         end = 0
         slices = []
@@ -200,8 +196,8 @@ def build_engine(model: CaerNet, precision: str, path: Path) -> None:
         "min_block_size": 1,
     }
     compile_program = torch_tensorrt.dynamo.compile
-    # The module itself is cast, and its types are to be kept. That is the only behaviour from 2.13
-    # on, where the option is gone; before, the option has to be set.
+    # The module itself is cast, and its types are to be kept. That is the only behaviour of 2.13,
+    # where the option is gone; 2.8 has to be told.
     if "use_explicit_typing" in inspect.signature(compile_program).parameters:
         options["use_explicit_typing"] = True
     with tempfile.TemporaryDirectory() as folder:

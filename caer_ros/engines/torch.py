@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from caer_ros.engines.base import Engine, EngineError, OutOfMemoryError, Prediction
+from caer_ros.engines.base import Batch, Engine, EngineError, OutOfMemoryError, Prediction
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.checkpoint import load_checkpoint
 
@@ -58,16 +58,9 @@ class TorchEngine(Engine):
                 parameter.data = parameter.data.contiguous(memory_format=layout)
 
     @torch.inference_mode()
-    def infer(
-        self,
-        faces: np.ndarray | None,
-        contexts: np.ndarray | None,
-        context_index: np.ndarray | None,
-    ) -> Prediction:
+    def infer(self, batch: Batch) -> Prediction:
         try:
-            scores, weights, attention = self._model(
-                self._tensor(faces), self._tensor(contexts), self._tensor(context_index)
-            )
+            scores, weights, attention = self._model(*map(self._tensor, batch.arrays))
         except RuntimeError as error:
             raise device_error(error, self.device) from error
         return Prediction(

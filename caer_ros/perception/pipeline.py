@@ -13,8 +13,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from caer_ros.engines.base import Engine, EngineError, Prediction
-from caer_ros.engines.select import blank_batch, load_engine
+from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
+from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.perception.clips import PERIOD, ClipBuffer, ClipSettings, SampleClock
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
@@ -169,7 +169,7 @@ class EmotionPipeline:
             CaerError: where one of them fails.
         """
         self.detector.detect(np.zeros((480, 640, 3), np.uint8))
-        self.engine.infer(*blank_batch(self.engine.spec, 1))
+        self.engine.infer(Batch.blank(self.engine.spec, 1))
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Read the persons in the newest frame of each camera, all of them in one batch.
@@ -326,9 +326,9 @@ class EmotionPipeline:
 
         seconds: dict[str, float] = {}
         with _timed(seconds, "crops"):
-            faces, contexts, context_index, spans = self._batch(chosen)
+            batch, spans = self._batch(chosen)
         with _timed(seconds, "network"):
-            prediction = self.engine.infer(faces, contexts, context_index)
+            prediction = self.engine.infer(batch)
         if not np.isfinite(prediction.probabilities).all():
             raise EngineError(
                 f"{self.engine.name} gave probabilities that are not numbers; "
@@ -343,8 +343,8 @@ class EmotionPipeline:
 
     def _batch(
         self, chosen: Sequence[tuple[_Camera, _Known]]
-    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, list[tuple[int, int]]]:
-        """Return faces, contexts and context_index for `Engine.infer`, and the clips' spans."""
+    ) -> tuple[Batch, list[tuple[int, int]]]:
+        """Return the clips as one batch, and each one's samples and time span."""
         spec = self.engine.spec
         spans = [(0, 0)] * len(chosen)
         contexts = context_index = faces = None
@@ -357,7 +357,7 @@ class EmotionPipeline:
         if spec.has_face:
             clips = [clip for _, known in chosen if (clip := known.face)]
             faces, spans = _stack(clips, spec.clip_length, spec.face_size)
-        return faces, contexts, context_index, spans
+        return Batch(faces, contexts, context_index), spans
 
     def _conclude(self, look: _Look) -> FrameResult:
         """Smooth what the network said and put the readings together."""

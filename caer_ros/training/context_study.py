@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from caer_ros.engines.base import Engine
+from caer_ros.engines.base import Batch, Engine
 from caer_ros.files import write_json
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.inflate import inflate
@@ -97,7 +97,7 @@ def examine(engine: Engine, clips: Sequence[Sequence[Scene]], hide: bool = True)
     for clip in clips:
         face, context = pictures(clip, spec, hide)
         index = np.zeros(1, np.int64) if spec.has_context else None
-        prediction = engine.infer(face, context, index)
+        prediction = engine.infer(Batch(face, context, index))
         middle = clip[len(clip) // 2]
         right.append(prediction.probabilities[0].argmax() == middle.label)
         weights.append(prediction.context_weight[0])
@@ -262,7 +262,7 @@ def draw(hidden: Engine, shown: Engine, scenes: Sequence[Scene], path: Path) -> 
         for axes, engine, hide in zip(below, (hidden, shown), (True, False), strict=True):
             face, context = pictures([scene], engine.spec, hide)
             assert context is not None
-            prediction = engine.infer(face, context, np.zeros(1, np.int64))
+            prediction = engine.infer(Batch(face, context, np.zeros(1, np.int64)))
             assert prediction.attention is not None
             answer = Emotion(int(prediction.probabilities[0].argmax()))
             cell = engine.spec.context_size // prediction.attention.shape[-1]

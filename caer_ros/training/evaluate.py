@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from caer_ros.arguments import new_file
-from caer_ros.engines.base import Engine
+from caer_ros.engines.base import Batch, Engine
 from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import ENGINES, PRECISIONS, EngineSettings
 from caer_ros.files import write_json
@@ -64,12 +64,14 @@ def judge(engine: Engine, examples: Iterable[Example]) -> Judgement:
         for index, example in enumerate(tqdm(examples, unit="example", leave=False, disable=None))
         for pictures in cut(example, engine.spec)
     )
-    while batch := list(itertools.islice(windows, BATCH)):
-        owners, faces, contexts = (list(column) for column in zip(*batch, strict=True))
+    while part := list(itertools.islice(windows, BATCH)):
+        owners, faces, contexts = (list(column) for column in zip(*part, strict=True))
         prediction = engine.infer(
-            np.stack(faces) if engine.spec.has_face else None,
-            np.stack(contexts) if engine.spec.has_context else None,
-            np.arange(len(batch)) if engine.spec.has_context else None,
+            Batch(
+                np.stack(faces) if engine.spec.has_face else None,
+                np.stack(contexts) if engine.spec.has_context else None,
+                np.arange(len(owners)) if engine.spec.has_context else None,
+            )
         )
         np.add.at(probabilities, owners, prediction.probabilities)
         both = np.stack([prediction.face_weight, prediction.context_weight], axis=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from caer_ros.engines.base import Prediction
+from caer_ros.engines.base import Batch, Prediction
 from caer_ros.engines.tensorrt import input_shapes
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.export import export_onnx
@@ -28,8 +28,6 @@ SPECS = {
     "face": replace(SMALL, streams="face"),
     "context": replace(SMALL, streams="context", context_attention="none"),
 }
-
-Batch = tuple["np.ndarray | None", "np.ndarray | None", "np.ndarray | None"]
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +61,7 @@ def crops() -> Callable[..., Batch]:
             coarse = rng.integers(0, 256, (count, *shape[:-3], 4, 4, 3), np.uint8)
             return coarse.repeat(shape[-2] // 4, axis=-3).repeat(shape[-2] // 4, axis=-2)
 
-        return (
+        return Batch(
             pictures(persons, shapes[0]) if spec.has_face else None,
             pictures(scenes, shapes[-1]) if spec.has_context else None,
             np.arange(persons) % scenes if spec.has_context else None,
@@ -80,7 +78,7 @@ def eager() -> Callable[[Path, Batch], Prediction]:
     def run(weights: Path, batch: Batch) -> Prediction:
         torch.set_num_threads(1)
         output = load_checkpoint(weights)(
-            *(None if part is None else torch.from_numpy(part) for part in batch)
+            *(None if part is None else torch.from_numpy(part) for part in batch.arrays)
         )
         return Prediction(
             output.scores.numpy(),

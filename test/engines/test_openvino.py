@@ -9,7 +9,7 @@ import numpy as np
 import openvino
 import pytest
 
-from caer_ros.engines.base import EngineError
+from caer_ros.engines.base import Batch, EngineError
 from caer_ros.engines.openvino import OpenVinoEngine, find_onnx
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import is_export_of, read_spec
@@ -34,7 +34,7 @@ def test_it_agrees_with_eager_torch(kind, checkpoint, crops, eager, load):
     batch = crops(SPECS[kind], persons=4, scenes=2)
     expected = eager(weights, batch)
     assert np.ptp(expected.probabilities, axis=0).max() > 2e-3  # persons are told apart
-    assert largest_difference(load(weights).infer(*batch), expected) < 1e-4
+    assert largest_difference(load(weights).infer(batch), expected) < 1e-4
 
 
 @pytest.mark.skipif(not HAS_BF16, reason="this CPU does not compute in bf16")
@@ -44,45 +44,44 @@ def test_bf16_stays_within_two_hundredths(kind, checkpoint, crops, eager, load):
     batch = crops(SPECS[kind], persons=4, scenes=2)
     engine = load(weights, precision="bf16")
     assert engine.precision == "bf16"
-    assert 0 < largest_difference(engine.infer(*batch), eager(weights, batch)) < 2e-2
+    assert 0 < largest_difference(engine.infer(batch), eager(weights, batch)) < 2e-2
 
 
 @pytest.mark.parametrize("kind", ["both", "conditioned"])
 def test_a_person_gets_the_same_numbers_whoever_else_is_there(kind, checkpoint, crops, load):
     engine = load(checkpoint(kind))
-    faces, contexts, index = crops(SPECS[kind], persons=5, scenes=2)
-    together = engine.infer(faces, contexts, index)
-    for person in (4, 0, 3):
-        alone = engine.infer(
-            faces[person : person + 1], contexts[index[person]][None], np.zeros(1, np.int64)
-        )
+    batch = crops(SPECS[kind], persons=5, scenes=2)
+    together = engine.infer(batch)
+    for person, part in enumerate(batch.split(1)):
+        alone = engine.infer(part)
         np.testing.assert_array_equal(alone.probabilities[0], together.probabilities[person])
         np.testing.assert_array_equal(alone.attention[0], together.attention[person])
 
 
 def test_threads_do_not_change_the_numbers(checkpoint, crops, load):
     batch = crops(SPECS["both"], persons=3)
-    one, two = (load(checkpoint("both"), threads=n).infer(*batch) for n in (1, 2))
+    one, two = (load(checkpoint("both"), threads=n).infer(batch) for n in (1, 2))
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
 
 
 def test_an_answer_is_not_overwritten_by_the_next(checkpoint, crops, load):
     engine = load(checkpoint("both"))
-    first = engine.infer(*crops(SPECS["both"], persons=1, seed=1))
+    first = engine.infer(crops(SPECS["both"], persons=1, seed=1))
     kept = first.probabilities.copy(), first.attention.copy()
-    engine.infer(*crops(SPECS["both"], persons=1, seed=2))
+    engine.infer(crops(SPECS["both"], persons=1, seed=2))
     np.testing.assert_array_equal(first.probabilities, kept[0])
     np.testing.assert_array_equal(first.attention, kept[1])
 
 
 def test_crops_may_be_read_only_or_strided(checkpoint, crops, load):
     engine = load(checkpoint("both"))
-    faces, contexts, index = crops(SPECS["both"], persons=2)
-    expected = engine.infer(faces, contexts, index)
+    batch = crops(SPECS["both"], persons=2)
+    faces, contexts, index = batch.arrays
+    expected = engine.infer(batch)
     faces.flags.writeable = False
     strided = np.repeat(contexts, 2, axis=2)[:, :, ::2]
     np.testing.assert_array_equal(
-        engine.infer(faces, strided, index).probabilities, expected.probabilities
+        engine.infer(Batch(faces, strided, index)).probabilities, expected.probabilities
     )
 
 
@@ -141,10 +140,10 @@ def test_a_precision_the_cpu_lacks_is_refused(checkpoint, load):
 def test_compiled_networks_are_kept(checkpoint, crops, load, tmp_path):
     weights = checkpoint("face")
     batch = crops(SPECS["face"], persons=1)
-    first = load(weights).infer(*batch)
+    first = load(weights).infer(batch)
     (blob,) = (tmp_path / "openvino").glob("*.blob")
     written = blob.stat().st_mtime_ns
-    second = load(weights).infer(*batch)
+    second = load(weights).infer(batch)
     assert blob.stat().st_mtime_ns == written
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
     load(checkpoint("context"))
@@ -155,7 +154,7 @@ def test_compiled_networks_are_kept(checkpoint, crops, load, tmp_path):
 def test_a_kept_network_is_not_taken_for_one_of_another_precision(checkpoint, crops, load):
     batch = crops(SPECS["face"], persons=1)
     f32, bf16, again = (
-        load(checkpoint("face"), precision=precision).infer(*batch).probabilities
+        load(checkpoint("face"), precision=precision).infer(batch).probabilities
         for precision in ("f32", "bf16", "f32")
     )
     assert np.abs(f32 - bf16).max() > 1e-6
@@ -165,20 +164,18 @@ def test_a_kept_network_is_not_taken_for_one_of_another_precision(checkpoint, cr
 def test_a_torn_compiled_network_is_made_anew(checkpoint, crops, load, tmp_path):
     weights = checkpoint("face")
     batch = crops(SPECS["face"], persons=1)
-    expected = load(weights).infer(*batch)
+    expected = load(weights).infer(batch)
     (blob,) = (tmp_path / "openvino").glob("*.blob")
     blob.chmod(0o600)
     os.truncate(blob, blob.stat().st_size // 2)
-    np.testing.assert_array_equal(
-        load(weights).infer(*batch).probabilities, expected.probabilities
-    )
+    np.testing.assert_array_equal(load(weights).infer(batch).probabilities, expected.probabilities)
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(checkpoint, crops, load, tmp_path, caplog):
     occupied = tmp_path / "file"
     occupied.write_text("")
     engine = load(checkpoint("face"), cache_dir=str(occupied))
-    assert engine.infer(*crops(SPECS["face"], persons=1)).probabilities.shape == (1, 7)
+    assert engine.infer(crops(SPECS["face"], persons=1)).probabilities.shape == (1, 7)
     assert [
         str(occupied) in r.message for r in caplog.records if r.levelno == logging.WARNING
     ] == [True]
@@ -187,7 +184,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(checkpoint, crops, load,
 def test_crops_of_the_wrong_size_are_an_engine_error(checkpoint, load):
     engine = load(checkpoint("face"))
     with pytest.raises(EngineError, match="OpenVINO failed on 1 persons"):
-        engine.infer(np.zeros((1, 64, 64, 3), np.uint8), None, None)
+        engine.infer(Batch(np.zeros((1, 64, 64, 3), np.uint8)))
 
 
 @pytest.mark.parametrize("name", ["caer_net_s", "caer_net", "converted"])
@@ -200,7 +197,7 @@ def test_torch_is_never_imported(name, checkpoint, tmp_path):
     program = f"""
 import sys
 import numpy as np
-from caer_ros.engines.select import blank_batch
+from caer_ros.engines.base import Batch
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.settings import build
 from caer_ros.types import Frame
@@ -209,7 +206,7 @@ settings["engine.engine"] = "openvino"
 pipeline = EmotionPipeline.from_settings(build(PipelineSettings, settings))
 pipeline.process([Frame("camera", 1, np.zeros((240, 320, 3), np.uint8))])
 engine = pipeline.engine
-print(engine.name, len(engine.infer(*blank_batch(engine.spec, 2)).probabilities))
+print(engine.name, len(engine.infer(Batch.blank(engine.spec, 2)).probabilities))
 print([name for name in sys.modules if name.split(".")[0] in ("torch", "onnx", "lightning")])
 """
     result = subprocess.run(

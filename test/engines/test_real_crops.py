@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from caer_ros.demo.material import GROUP, VIDEO
-from caer_ros.engines.base import EngineError
+from caer_ros.engines.base import Batch, EngineError
 from caer_ros.engines.select import make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.checkpoint import load_checkpoint
@@ -20,8 +20,6 @@ from caer_ros.network.spec import NetworkSpec, resolve_weights
 from caer_ros.perception.crops import context_crop, face_crop, shrink_scene
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.types import Face
-
-Batch = tuple["np.ndarray | None", "np.ndarray | None", "np.ndarray | None"]
 
 
 def real_crops(material: Path, spec: NetworkSpec, persons: int) -> Batch:
@@ -42,7 +40,7 @@ def real_crops(material: Path, spec: NetworkSpec, persons: int) -> Batch:
         if spec.has_context:
             scene = shrink_scene(image, spec.context_size)
             contexts.append(context_crop(scene, found, spec.context_size))
-    return (
+    return Batch(
         clips(np.stack(faces), spec) if spec.has_face else None,
         clips(np.stack(contexts), spec) if spec.has_context else None,
         np.arange(persons) if spec.has_context else None,
@@ -111,15 +109,12 @@ def test_probabilities_and_labels_are_those_of_eager_torch(
     eager = load_checkpoint(weights)
     batch = real_crops(material, eager.spec, persons)
     largest, same = 0.0, 0
-    for start in range(0, persons, 10):
-        part = [None if array is None else array[start : start + 10] for array in batch]
-        if part[2] is not None:
-            part[2] = np.arange(len(part[2]))
+    for part in batch.split(10):
         with torch.inference_mode():
             expected = eager(
-                *(None if array is None else torch.from_numpy(array) for array in part)
+                *(None if array is None else torch.from_numpy(array) for array in part.arrays)
             ).scores.numpy()
-        given = fast.infer(*part).probabilities
+        given = fast.infer(part).probabilities
         largest = max(largest, float(np.abs(given - expected).max()))
         same += int((given.argmax(axis=1) == expected.argmax(axis=1)).sum())
     assert largest <= tolerance

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from caer_ros.engines import select
-from caer_ros.engines.base import EngineError
-from caer_ros.engines.select import blank_batch, engine_order, load_engine, make_engine
+from caer_ros.engines.base import Batch, EngineError
+from caer_ros.engines.select import engine_order, load_engine, make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import WeightsError
 
@@ -102,5 +102,5 @@ def test_an_unknown_engine_is_refused(settings, checkpoint):
 @pytest.mark.parametrize("kind", SPECS)
 def test_a_blank_batch_is_what_an_engine_takes(kind, settings, checkpoint):
     engine = load_engine(settings(weights=str(checkpoint(kind)), engine="openvino"))
-    prediction = engine.infer(*blank_batch(engine.spec, 2))
+    prediction = engine.infer(Batch.blank(engine.spec, 2))
     assert prediction.probabilities.shape == (2, 7)

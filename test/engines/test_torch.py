@@ -28,7 +28,7 @@ def test_it_agrees_with_eager_torch(kind, precision, tolerance, checkpoint, crop
     expected = eager(checkpoint(kind, onnx=False), batch)
     engine = load(kind, precision=precision)
     assert engine.precision == ("f32" if precision == "auto" else precision)
-    assert largest_difference(engine.infer(*batch), expected) < tolerance
+    assert largest_difference(engine.infer(batch), expected) < tolerance
 
 
 def test_no_normalisation_is_left_to_run(checkpoint):
@@ -74,12 +74,12 @@ def test_memory_that_runs_out_is_told_from_other_failures(
 
     monkeypatch.setattr(engine, "_model", fail)
     with pytest.raises(EngineError) as caught:
-        engine.infer(*crops(SPECS["face"], persons=1))
+        engine.infer(crops(SPECS["face"], persons=1))
     assert type(caught.value) is expected
 
 
 def test_crops_may_be_read_only(crops, load):
-    faces, _, _ = crops(SPECS["face"], persons=1)
-    expected = load("face").infer(faces, None, None).probabilities
-    faces.flags.writeable = False
-    np.testing.assert_array_equal(load("face").infer(faces, None, None).probabilities, expected)
+    batch = crops(SPECS["face"], persons=1)
+    expected = load("face").infer(batch).probabilities
+    batch.faces.flags.writeable = False
+    np.testing.assert_array_equal(load("face").infer(batch).probabilities, expected)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from caer_ros.engines.base import Engine, EngineError, Prediction, count_persons
+from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
 from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception import crops
 from caer_ros.perception.detector import DetectorSettings
@@ -49,21 +49,16 @@ class BlueEngine(Engine):
 
     def __init__(self, spec: NetworkSpec) -> None:
         self.spec = spec
-        self.calls: list[tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]] = []
+        self.calls: list[Batch] = []
         self.fail = False
         self.factor = 1.0
         self.closed = False
 
-    def infer(
-        self,
-        faces: np.ndarray | None,
-        contexts: np.ndarray | None,
-        context_index: np.ndarray | None,
-    ) -> Prediction:
+    def infer(self, batch: Batch) -> Prediction:
         if self.fail:
             raise EngineError("out of order")
-        self.calls.append((faces, contexts, context_index))
-        count = count_persons(faces, context_index)
+        self.calls.append(batch)
+        count, faces = len(batch), batch.faces
         emotions = np.zeros(count, int)
         if faces is not None:
             newest = faces[:, -1] if self.spec.is_video else faces

@@ -58,7 +58,7 @@ def test_the_face_crop_has_the_margin_and_the_context_hides_the_own_face(
 ) -> None:
     pipeline = make_pipeline(**{"crops.face_margin": 0.5})
     pipeline.process([make_frame(0, (250, 200, HAPPY), (400, 300, SAD))])
-    ((faces, contexts, index),) = pipeline.engine.calls
+    faces, contexts, index = pipeline.engine.calls[0].arrays
     assert faces.shape == (2, 96, 96, 3)
     # half the crop is face, a quarter on each side is margin
     assert (faces[0, 24:72, 26:70, 2] == 255).all()
@@ -79,7 +79,7 @@ def test_hiding_all_faces_cuts_one_context_per_camera(
     pipeline = make_pipeline(**{"crops.hide": "all"})
     faces = (250, 200, HAPPY), (400, 300, SAD)
     pipeline.process([make_frame(0, *faces), make_frame(0, (300, 240, SAD), camera="hand")])
-    ((_, contexts, index),) = pipeline.engine.calls
+    _, contexts, index = pipeline.engine.calls[0].arrays
     assert contexts.shape == (2, 112, 112, 3)
     assert index.tolist() == [0, 0, 1]
     assert not (contexts[..., 2] == 255).any()
@@ -97,7 +97,7 @@ def test_only_the_streams_that_the_weights_read_are_cut(
 ) -> None:
     pipeline = make_pipeline(spec)
     (result,) = pipeline.process([make_frame(0, (100, 100, SAD))])
-    ((faces, contexts, index),) = pipeline.engine.calls
+    faces, contexts, index = pipeline.engine.calls[0].arrays
     assert (faces is not None) == has_face
     assert (contexts is not None) == (index is not None) == has_context
     assert (result.readings[0].attention is not None) == has_context
@@ -310,7 +310,7 @@ def test_a_video_network_reads_clips_of_the_last_second_and_a_half(
         stamp = k * SECOND // rate
         blue = 8 * (stamp // SECOND)  # the second is in the picture
         (result,) = pipeline.process([make_frame(stamp, (320, 240, blue))])
-    faces, contexts, _ = pipeline.engine.calls[-1]
+    faces, contexts, _ = pipeline.engine.calls[-1].arrays
     assert faces.shape == (1, 16, 96, 96, 3)
     assert contexts.shape == (1, 16, 112, 112, 3)
     seconds = faces[0, :, 48, 48, 0] // 8
@@ -343,9 +343,9 @@ def test_clips_that_are_due_together_are_spread_over_frames(
     people = [(100 + 100 * k, 200, SAD) for k in range(5)]
     counts = []
     for k in range(30 * 8):
-        before = sum(len(call[0]) for call in pipeline.engine.calls)
+        before = sum(len(call) for call in pipeline.engine.calls)
         (result,) = pipeline.process([make_frame(k * SECOND // 30, *people)])
-        counts.append(sum(len(call[0]) for call in pipeline.engine.calls) - before)
+        counts.append(sum(len(call) for call in pipeline.engine.calls) - before)
     assert max(counts) == 1
     assert len(result.readings) == 5
     # five people, eight seconds, a clip each every 0.8 s
@@ -374,7 +374,7 @@ def test_who_has_waited_longest_is_read_first(
                 pipeline.process([make_frame(k * SECOND // 30, *people)])
         else:
             pipeline.process([make_frame(k * SECOND // 30, *people)])
-    read = [faces[0, -1, 48, 48, 0] for faces, _, _ in pipeline.engine.calls[-2:]]
+    read = [batch.faces[0, -1, 48, 48, 0] for batch in pipeline.engine.calls[-2:]]
     assert read == [SAD, HAPPY]
 
 
@@ -385,7 +385,7 @@ def test_a_slow_camera_reads_as_many_clips_a_frame_as_the_stride_asks(
     people = [(100 + 100 * k, 200, SAD) for k in range(5)]
     for k in range(10):
         pipeline.process([make_frame(k * PERIOD, *people)])
-    assert len(pipeline.engine.calls[-1][0]) == 5
+    assert len(pipeline.engine.calls[-1]) == 5
 
 
 def test_a_shared_scene_is_one_clip_for_all(
@@ -395,7 +395,7 @@ def test_a_shared_scene_is_one_clip_for_all(
     people = [(200 + 100 * k, 200, SAD) for k in range(3)]
     for k in range(20):
         pipeline.process([make_frame(k * PERIOD, *people)])
-    faces, contexts, index = pipeline.engine.calls[-1]
+    faces, contexts, index = pipeline.engine.calls[-1].arrays
     assert faces.shape[:2] == (3, 16)
     assert contexts.shape[:2] == (1, 16)
     assert index.tolist() == [0, 0, 0]

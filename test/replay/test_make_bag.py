@@ -116,11 +116,12 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(video, tmp_path):
     # a limit on the size of files, in a process of its own, stands for the disk's
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
+        "from caer_ros.files import FileError\n"
         "from caer_ros.replay.make_bag import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: make_bag(*map(Path, sys.argv[1:]))\n"
-        "except BagError as error: print(error)\n"
+        "except FileError as error: print(error)\n"
     )
     folder = tmp_path / "bags"
     command = [sys.executable, "-c", code, video, folder / "bag"]

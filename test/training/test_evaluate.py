@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from caer_ros import cli
-from caer_ros.engines.base import Engine, Prediction
+from caer_ros.engines.base import Batch, Engine, Prediction
 from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception import crops
 from caer_ros.training import evaluate
@@ -39,12 +39,8 @@ class ShadeEngine(Engine):
         self.spec = spec
         self.batches: list[int] = []
 
-    def infer(
-        self,
-        faces: np.ndarray | None,
-        contexts: np.ndarray | None,
-        context_index: np.ndarray | None,
-    ) -> Prediction:
+    def infer(self, batch: Batch) -> Prediction:
+        faces, contexts, context_index = batch.arrays
         assert faces is not None
         size = self.spec.face_size
         frames = (self.spec.clip_length,) if self.spec.is_video else ()

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from caer_ros.cli import main
-from caer_ros.engines.base import EngineError
+from caer_ros.engines.base import Batch, EngineError
 from caer_ros.engines.openvino import OpenVinoEngine, read_int8
-from caer_ros.engines.select import blank_batch, load_engine
+from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.checkpoint import save_checkpoint
 from caer_ros.network.export import export_onnx
@@ -55,12 +55,12 @@ def test_a_quantised_network_computes_in_integers_and_says_nearly_the_same(
 ) -> None:
     f32, int8 = engine(quantized, "f32"), engine(quantized, "int8")
     assert int8.precision == "int8"
-    batch = blank_batch(f32.spec, 2)
+    batch = Batch.blank(f32.spec, 2)
     rng = np.random.default_rng(0)
-    for part in batch[:2]:
+    for part in (batch.faces, batch.contexts):
         if part is not None:
             part[:] = rng.integers(0, 256, part.shape)
-    expected, found = f32.infer(*batch), int8.infer(*batch)
+    expected, found = f32.infer(batch), int8.infer(batch)
     assert 0 < np.abs(expected.probabilities - found.probabilities).max() < 0.1
     np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-3)
     types = {
