@@ -120,6 +120,8 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[int, dict[str, 
         import ray
     except ImportError as error:
         raise ReplayError("--ray needs Ray: pip install ray") from error
+    # a local cluster would report its use over the network, unasked
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:

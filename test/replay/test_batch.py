@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,16 +151,17 @@ def test_nothing_but_errors_can_be_summed_up():
     assert sum_up([{"bag": "x", "error": "no"}])["person_minutes_per_hour"] == {}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
-def test_without_ray_the_error_says_how_to_get_it():
+def test_without_ray_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ReplayError, match="pip install ray"):
         replay_all([Job(Path("x"), Path("y"))], 1, "auto")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install ray")
-def test_ray_gives_what_processes_give(jobs, tmp_path):
+def test_ray_gives_what_processes_give_and_reports_to_nobody(jobs, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     here = replay_all([jobs[0]], 1, None)
     there = replay_all([Job(jobs[0].bag, tmp_path / "ray")], 1, "local")
     assert here[0]["persons"] == there[0]["persons"]
     timeline = (jobs[0].out / "timeline.csv").read_bytes()
     assert (tmp_path / "ray" / "timeline.csv").read_bytes() == timeline
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
