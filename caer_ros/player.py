@@ -23,7 +23,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
 from caer_ros.arguments import positive
-from caer_ros.replay.bag import COMPRESSED_IMAGE, Bag, RecordedImage
+from caer_ros.replay.bag import COMPRESSED_IMAGE, Bag, RecordedImage, check_topic
 from caer_ros.types import SECOND
 
 CLOCK_PERIOD = 0.025
@@ -145,7 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Play the bag until its end or until interrupted."""
     with Bag(args.bag) as bag:
-        topics = bag.choose_topics(args.topic)
+        topics = [check_topic(topic) for topic in bag.choose_topics(args.topic)]
         # Ctrl-C is to reach the loop below, not to end the context under it
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         player = Player(bag, topics, rate=args.rate, clock=args.clock, paused=args.start_paused)

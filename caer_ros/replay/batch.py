@@ -27,8 +27,7 @@ def find_bags(path: Path) -> list[Path]:
     """Return the bags in a folder, in natural order; none where it is itself a bag, or a file."""
     if not path.is_dir() or is_bag(path):
         return []
-    content = sorted(path.iterdir(), key=natural)
-    return [entry for entry in content if is_bag(entry)]
+    return sorted(filter(is_bag, path.iterdir()), key=natural)
 
 
 def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dict[str, Any]]:
@@ -43,7 +42,7 @@ def replay_all(jobs: Sequence[Job], processes: int, ray: str | None) -> list[dic
     found: dict[int, dict[str, Any]] = {}
     answers = _on_ray(jobs, ray) if ray else _on_processes(dict(enumerate(jobs)), processes)
     try:
-        for index, summary in tqdm(answers, "bags", len(jobs), unit=" bags"):
+        for index, summary in tqdm(answers, "bags", len(jobs), unit=" bags", disable=None):
             found[index] = summary
     except KeyboardInterrupt:
         pass

@@ -14,7 +14,7 @@ from caer_ros.drawing import draw_readings
 from caer_ros.messages import EMOTION, EMOTION_ARRAY, to_message
 from caer_ros.paths import share_folder
 from caer_ros.replay.bag import COMPRESSED_IMAGE, TYPES, image_to_cdr
-from caer_ros.replay.stream import Step
+from caer_ros.replay.stream import Sink, Step
 from caer_ros.types import FrameResult
 
 EMOTIONS = "/caer/emotions"
@@ -30,7 +30,7 @@ def _types() -> dict[str, Any]:
     return TYPES.types
 
 
-class EmotionBag:
+class EmotionBag(Sink):
     """A rosbag2 (MCAP) of a replay's answers on /caer/emotions, message definition included.
 
     With `pictures` also the annotated images, as JPEG on /caer/debug_image/compressed. A context

@@ -15,7 +15,7 @@ import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 import yaml
 
 from caer_ros.replay.statistics import Latencies
-from caer_ros.replay.stream import Span, Step
+from caer_ros.replay.stream import Sink, Span, Step
 from caer_ros.settings import SettingError, compose, construct
 from caer_ros.text import printable
 from caer_ros.types import LABELS, SECOND, SPELLINGS, CaerError, Reading, emotion_named
@@ -40,7 +40,7 @@ class ExpectationError(CaerError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the statement at `line`: whether it held, and what was measured.
+    """What became of the statement at `line` of `source`: whether it held, what was measured.
 
     text: all of it in one sentence: name, bound, and where it failed what was seen when.
     between: the statement's window in seconds since the first image, its end None for that of the
@@ -54,6 +54,7 @@ class Verdict:
     text: str
     between: tuple[float, float | None] = (0.0, None)
     where: tuple[Range, ...] = ()
+    source: str = ""
 
 
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
@@ -346,18 +347,25 @@ class _Statement:
             f"{stated}; {told} ({self.source}:{self.line})",
             (self.begin / SECOND, end),
             tuple((begin / SECOND, end / SECOND) for begin, end, _ in windows),
+            self.source,
         )
 
 
-class Expectations:
+class Expectations(Sink):
     """Statements that watch a bag go by; `verdicts` judges them at its end.
 
+    Args:
+        files: name and text of each file of statements.
+        realtime: whether images may be dropped.
+
     Raises:
-        ExpectationError: naming `source`, the line and the field that cannot be understood.
+        ExpectationError: naming the file, the line and the field that cannot be understood.
     """
 
-    def __init__(self, text: str, source: str, *, realtime: bool = True) -> None:
-        self._statements = _parse(text, source, realtime)
+    def __init__(self, files: Iterable[tuple[str, str]], *, realtime: bool = True) -> None:
+        self._statements = [
+            statement for name, text in files for statement in _parse(text, name, realtime)
+        ]
         self._persons: dict[str, None] = {}
         self._last: Step | None = None
 
@@ -523,19 +531,22 @@ def _bound(field: _Field, units: Sequence[str]) -> Bound:
     return Bound(match[1], float(match[2]), match[3])
 
 
-def junit(verdicts: Sequence[Verdict], suite: str, source: str) -> bytes:
+def junit(verdicts: Sequence[Verdict], suite: str) -> bytes:
     """Return the verdicts as a JUnit XML document, one test case a statement."""
     failed = sum(not verdict.held for verdict in verdicts)
     counts = {"tests": str(len(verdicts)), "failures": str(failed), "errors": "0"}
     root = ElementTree.Element("testsuites", counts)
     # XML has no words for control characters
-    suite, source = printable(suite), printable(source)
+    suite = printable(suite)
     element = ElementTree.SubElement(root, "testsuite", {"name": suite, **counts})
     for verdict in verdicts:
-        attributes = {"classname": suite, "name": printable(verdict.name), "file": source}
-        case = ElementTree.SubElement(
-            element, "testcase", {**attributes, "line": str(verdict.line)}
-        )
+        attributes = {
+            "classname": suite,
+            "name": printable(verdict.name),
+            "file": printable(verdict.source),
+            "line": str(verdict.line),
+        }
+        case = ElementTree.SubElement(element, "testcase", attributes)
         told = printable(verdict.text)
         if verdict.held:
             ElementTree.SubElement(case, "system-out").text = told

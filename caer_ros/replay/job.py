@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -35,13 +35,13 @@ from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
 from caer_ros.replay.bag import Bag, RecordedImage
 from caer_ros.replay.emotions import EmotionBag
-from caer_ros.replay.expectations import Expectations, junit
+from caer_ros.replay.expectations import Expectations, Verdict, junit
 from caer_ros.replay.report import Recorder, write_report
 from caer_ros.replay.statistics import Tally
-from caer_ros.replay.stream import Clock, Image, Sink
+from caer_ros.replay.stream import Clock, Image, Sink, Step
 from caer_ros.replay.timeline import TimelineWriter
 from caer_ros.settings import flatten
-from caer_ros.types import SECOND, CaerError, Frame, FrameResult
+from caer_ros.types import SECOND, CaerError, Face, Frame, FrameResult
 
 SUMMARY = "summary.json"
 
@@ -58,7 +58,7 @@ class Job:
     """What is replayed how; the same job gives the same results on any machine.
 
     topics: image topics to read, empty for those of the settings or, if the bag has none of
-        them, all. expectations: the text of a file of them, `source` its name; None for none.
+        them, all. expectations: name and text of each file of them.
     """
 
     bag: Path
@@ -67,8 +67,7 @@ class Job:
     topics: tuple[str, ...] = ()
     realtime: bool = False
     with_images: bool = False
-    expectations: str | None = None
-    source: str = ""
+    expectations: tuple[tuple[str, str], ...] = ()
 
     def key(self) -> str:
         """Return a hash of all that the results depend on, the bag's content included."""
@@ -97,17 +96,16 @@ class Job:
         return None
 
 
-def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
+def replay(job: Job, show_progress: bool = True, sinks: Sequence[Sink] = ()) -> dict[str, Any]:
     """Run `job` and return its summary, which is also in `job.out`; that appears once whole.
 
     Ctrl-C ends the run after the frame at work; what came before is kept, marked not complete.
+    `sinks` take the steps too.
 
     Raises:
         CaerError: where the bag, the settings or the folder are no good.
     """
-    expectations = None
-    if job.expectations is not None:
-        expectations = Expectations(job.expectations, job.source, realtime=job.realtime)
+    expectations = Expectations(job.expectations, realtime=job.realtime)
     with ExitStack() as stack:
         bag = stack.enter_context(Bag(job.bag))
         topics = _choose_topics(bag, job)
@@ -116,11 +114,13 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
         ids = person_ids(job.settings.tracker.id_prefix or "p")
         pipeline = EmotionPipeline.from_settings(job.settings, ids)
         stack.callback(pipeline.close)
-        run = _Run(job, folder, pipeline, expectations)
+        run = _Run(job, folder, pipeline, [expectations, *sinks])
         images = bag.images(_info_topics(topics, job.settings))
         paced = _in_real_time(images, run.drop) if job.realtime else _at_once(images)
         total = sum(bag.topics[topic].count for topic in topics)
-        bar = tqdm(total=total, desc=job.bag.name, unit=" images", disable=not show_progress)
+        # None: only where a terminal shows it
+        hidden = None if show_progress else True
+        bar = tqdm(total=total, desc=job.bag.name, unit=" images", disable=hidden)
         began = time.monotonic()
         with run, bar, _stop_on_interrupt() as stopped:
             for batch in paced:
@@ -128,7 +128,24 @@ def replay(job: Job, show_progress: bool = True) -> dict[str, Any]:
                 bar.update(run.taken - bar.n)
                 if stopped():
                     break
-        return run.conclude(bag, topics, time.monotonic() - began, complete=not stopped())
+        summary = run.summary(bag, topics, time.monotonic() - began, complete=not stopped())
+        summary["expectations"] = list(map(asdict, expectations.verdicts(summary["nobody"])))
+        write_results(folder, summary, run.recorder)
+        if job.with_images:
+            # pictures of people are for who made them
+            for path in (folder, *folder.rglob("*")):
+                path.chmod(0o700 if path.is_dir() else 0o600)
+        return summary
+
+
+def write_results(folder: Path, summary: dict[str, Any], recorder: Recorder) -> None:
+    """Write summary, report and verdicts into a folder of results."""
+    verdicts = [Verdict(**verdict) for verdict in summary["expectations"]]
+    if verdicts:
+        document = junit(verdicts, Path(summary["bag"]).name)
+        (folder / "junit.xml").write_bytes(document)
+    write_report(folder / "report.html", summary, recorder)
+    write_json(folder / SUMMARY, summary)
 
 
 class _Run:
@@ -139,17 +156,17 @@ class _Run:
         job: Job,
         folder: Path,
         pipeline: EmotionPipeline,
-        expectations: Expectations | None,
+        sinks: Sequence[Sink],
     ) -> None:
         self.taken = 0
+        self.recorder = Recorder(job.with_images)
         self._job = job
         self._folder = folder
         self._pipeline = pipeline
-        self._expectations = expectations
         self._clock = Clock(round(job.settings.tracker.death * SECOND))
         self._tally = Tally()
-        self._recorder = Recorder(job.with_images)
-        self._sinks: list[Sink] = [self._tally, self._recorder]
+        self._nobody = _Nobody(pipeline)
+        self._sinks = [self._tally, self.recorder, self._nobody, *sinks]
         self._stamps: dict[str, int] = {}
         self._warnings: dict[str, str] = {}
         self._files = ExitStack()
@@ -160,8 +177,6 @@ class _Run:
             self._files.enter_context(EmotionBag(self._folder / "bag", self._job.with_images)),
             self._files.enter_context(TimelineWriter(self._folder / "timeline.csv", untrained)),
         ]
-        if self._expectations:
-            self._sinks.append(self._expectations)
 
     def __exit__(self, *exception: Any) -> None:
         self._files.__exit__(*exception)
@@ -193,9 +208,9 @@ class _Run:
     def drop(self, image: RecordedImage) -> None:
         """Pass over an image because a newer one of its camera has come."""
         self.taken += 1
-        self._tally.dropped += 1
-        if self._expectations:
-            self._expectations.drop(self._clock.time_of(image.topic, image.stamp))
+        time = self._clock.time_of(image.topic, image.stamp)
+        for sink in self._sinks:
+            sink.drop(time)
 
     def _with_bearings(self, image: RecordedImage, result: FrameResult) -> FrameResult:
         try:
@@ -205,18 +220,18 @@ class _Run:
             self._warnings.setdefault(f"{image.topic} calibration", f"{image.topic}: {error}")
             return result
 
-    def conclude(
+    def summary(
         self, bag: Bag, topics: list[str], seconds: float, complete: bool
     ) -> dict[str, Any]:
-        """Write summary, report and verdicts, and return the summary."""
+        """Return what was done and found, as plain values; the expectations are left open."""
         engine = self._pipeline.engine
-        verdicts = self._expectations.verdicts() if self._expectations else []
         duration = self._clock.now / SECOND
         summary: dict[str, Any] = {
             "bag": str(self._job.bag),
             "complete": complete,
             "key": self._job.key(),
             "topics": {topic: bag.topics[topic].count for topic in topics},
+            "start": self._clock.start,
             "duration": duration,
             "covered": self._clock.covered / SECOND,
             "seconds": round(seconds, 3),
@@ -228,7 +243,8 @@ class _Run:
                 for g in self._clock.gaps
             ],
             "warnings": [*bag.warnings, *self._warnings.values(), *self._clock.warnings],
-            "expectations": [asdict(verdict) for verdict in verdicts],
+            "nobody": self._nobody.reason(),
+            "expectations": [],
             "weights": {
                 "name": self._job.settings.engine.weights,
                 "architecture": engine.spec.architecture,
@@ -248,12 +264,51 @@ class _Run:
             },
         }
         summary["images"] |= {"lost": bag.lost, "stamp_jumps": self._clock.jumps}
-        if self._expectations:
-            document = junit(verdicts, self._job.bag.name, self._job.source)
-            (self._folder / "junit.xml").write_bytes(document)
-        write_report(self._folder / "report.html", summary, self._recorder)
-        write_json(self._folder / SUMMARY, summary)
         return summary
+
+
+class _Nobody(Sink):
+    """Why nobody is seen: looks again, less strictly, at the 1st, 2nd, 4th, 8th … image."""
+
+    def __init__(self, pipeline: EmotionPipeline) -> None:
+        self._pipeline = pipeline
+        self._count = 0
+        self._seen = False
+        self._found: list[Face] = []
+
+    def take(self, step: Step) -> None:
+        self._seen = self._seen or bool(step.result.readings)
+        self._count += 1
+        if self._seen or self._count & (self._count - 1):
+            return
+        detector = self._pipeline.detector
+        settings = detector.settings
+        detector.settings = replace(settings, min_score=0.3, min_size=1)
+        self._found += detector.detect(step.image.pixels)
+        detector.settings = settings
+
+    def reason(self) -> str:
+        """Return the reason in words; nothing where somebody was seen, or no image answered."""
+        if self._seen or not self._count:
+            return ""
+        detector, tracker = self._pipeline.settings.detector, self._pipeline.settings.tracker
+        why = f"nobody was seen: in {self._count.bit_length()} images looked at again"
+        if not self._found:
+            return f"{why} is no face"
+        sizes = [min(face.width, face.height) for face in self._found]
+        if max(sizes) < detector.min_size:
+            return (
+                f"{why} the largest face has {max(sizes):.0f} pixels, below detector.min_size, "
+                f"{detector.min_size}"
+            )
+        best = max(face.score for face in self._found)
+        for name, least in (
+            ("detector.min_score", detector.min_score),
+            ("tracker.birth_score", tracker.birth_score),
+        ):
+            if best < least:
+                return f"{why} the best face has a score of {best:.2f}, below {name}, {least:g}"
+        return f"{why} are faces, but none was found for tracker.birth, {tracker.birth:g} s"
 
 
 def _at_once(images: Iterator[RecordedImage]) -> Iterator[list[tuple[RecordedImage, float]]]:
@@ -283,12 +338,12 @@ def _in_real_time(
 
 
 def _choose_topics(bag: Bag, job: Job) -> list[str]:
-    """Return the topics of the job, else those of its settings that are there, else all."""
+    """Return the topics of the job, else those of its settings that hold images, else all."""
     if job.topics:
         return bag.choose_topics(job.topics)
     suffix = "/compressed" if job.settings.image_transport == "compressed" else ""
     names = ["/" + topic.lstrip("/") + suffix for topic in job.settings.image_topics]
-    return bag.choose_topics([name for name in names if name in bag.topics])
+    return bag.choose_topics([n for n in names if n in bag.topics and bag.topics[n].count])
 
 
 def _info_topics(topics: Sequence[str], settings: NodeSettings) -> dict[str, str]:

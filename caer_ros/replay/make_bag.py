@@ -10,7 +10,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES, BagError, image_to_cdr, new_bag
+from caer_ros.replay.bag import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    TYPES,
+    BagError,
+    check_topic,
+    image_to_cdr,
+    new_bag,
+)
 from caer_ros.types import SECOND
 from caer_ros.video import FOLDER_FPS, open_video
 
@@ -72,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
     count = make_bag(
         args.source,
         args.bag,
-        topic=args.topic,
+        topic=check_topic(args.topic),
         frame_id=args.frame_id,
         fps=args.fps,
         jpeg=args.jpeg,

@@ -14,7 +14,7 @@ import numpy as np
 
 from caer_ros.drawing import COLOURS
 from caer_ros.perception.crops import SCENE_CROP, SCENE_HEIGHT, SCENE_WIDTH
-from caer_ros.replay.stream import Change, Step
+from caer_ros.replay.stream import Change, Sink, Step
 from caer_ros.types import LABELS, SECOND, Reading
 
 BINS = 1200
@@ -35,7 +35,7 @@ _SAMPLE = np.dtype(
 """A bin: seconds for which the person's readings stood in it, and what they said, times that."""
 
 
-class Recorder:
+class Recorder(Sink):
     """What the report draws, kept while the bag goes by in memory that does not grow with it.
 
     pictures: whether small pictures are kept of the moments that are shown.
@@ -89,7 +89,7 @@ class Recorder:
 
     def _change(self, step: Step, change: Change) -> None:
         """Note that a person appeared, or got another label."""
-        reading, image = change.reading, step.image.pixels
+        reading, result = change.reading, step.result
         note = {
             "time": step.time / SECOND,
             "person": reading.person_id,
@@ -103,13 +103,12 @@ class Recorder:
         if reading.attention is None and not self._pictures:
             return
         if self._moment_count % self._stride == 0:
-            height, width = image.shape[:2]
-            face = reading.face.pixels(width, height)
-            moment = note | {"size": [width, height], "face": face}
+            face = reading.face.pixels(result.width, result.height)
+            moment = note | {"size": [result.width, result.height], "face": face}
             if reading.attention is not None:
                 moment["attention"] = np.round(reading.attention, 4).tolist()
             if self._pictures:
-                moment["picture"] = _thumbnail(image)
+                moment["picture"] = _thumbnail(step.image.pixels)
             self._moments.append(moment)
         self._moment_count += 1
         if len(self._moments) > MOMENTS:

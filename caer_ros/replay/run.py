@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, help="the node's parameter file (caer.yaml)")
     parser.add_argument(
-        "--expect", type=Path, help="file of expectations to judge (docs/replay.md)"
+        "--expect",
+        type=Path,
+        help="file of expectations to judge (docs/replay.md), beside the expect.yaml in a bag",
     )
     parser.add_argument(
         "--realtime", action="store_true", help="at the recorded pace, dropping as the node would"
@@ -61,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
         bags = find_bags(args.bag)
     except OSError as error:
         raise ReplayError(str(error)) from error
-    expectations = read_text(args.expect) if args.expect else None
+    common = ((str(args.expect), read_text(args.expect)),) if args.expect else ()
     job = Job(
         bag=args.bag,
         out=args.out or Path("replay_out") / args.bag.resolve().name,
@@ -69,26 +71,31 @@ def main(args: argparse.Namespace) -> int:
         topics=tuple(args.topic),
         realtime=args.realtime,
         with_images=args.with_images,
-        expectations=expectations,
-        source=str(args.expect or ""),
     )
-    if expectations is not None:
+    jobs = [replace(job, bag=bag, out=job.out / bag.name) for bag in bags] or [job]
+    jobs = [replace(job, expectations=(*common, *_own(job.bag))) for job in jobs]
+    for one in jobs:
         # a mistake in them is told before any bag is run
-        Expectations(expectations, job.source, realtime=job.realtime)
+        Expectations(one.expectations, realtime=one.realtime)
     if args.ray and not bags:
         raise ReplayError(f"--ray is for a folder of bags, {args.bag} is none")
     if not bags:
-        summary = replay(job)
+        summary = replay(jobs[0])
         _print(_describe(summary))
         print(f"results: {job.out / 'report.html'}")
         return _status(summary)
-    jobs = [replace(job, bag=bag, out=job.out / bag.name) for bag in bags]
     summaries = replay_all(jobs, args.jobs, args.ray)
     total = sum_up(summaries)
     job.out.mkdir(parents=True, exist_ok=True)
     write_json(job.out / "bags.json", total)
     _print(_describe_all(total))
     return max(map(_status, summaries))
+
+
+def _own(bag: Path) -> tuple[tuple[str, str], ...]:
+    """Return name and text of the expectations that lie in a bag's folder."""
+    path = bag / "expect.yaml"
+    return ((str(path), read_text(path)),) if path.is_file() else ()
 
 
 def _print(text: str) -> None:
@@ -113,6 +120,8 @@ def _describe(summary: dict[str, Any]) -> str:
         f"images: {_count(images)}; "
         + ", ".join(f"{name} {value:.1f} ms" for name, value in summary["latency_ms"].items()),
     ]
+    if summary["nobody"]:
+        lines.append(summary["nobody"])
     for name, person in summary["persons"].items():
         by_time = sorted(person["label_seconds"].items(), key=lambda item: -item[1])
         labels = ", ".join(f"{label} {seconds:.1f} s" for label, seconds in by_time)

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from caer_ros.replay.stream import Step
+from caer_ros.replay.stream import Sink, Step
 from caer_ros.types import LABELS, SECOND
 
 
@@ -42,7 +42,7 @@ class _Person:
     standing: Counter[int] = field(default_factory=Counter)
 
 
-class Tally:
+class Tally(Sink):
     """What happened to the frames, and who was seen for how long with which label."""
 
     def __init__(self) -> None:
@@ -68,6 +68,10 @@ class Tally:
             person.last = stamp
         for change in step.changes:
             self._persons[change.reading.person_id].changes += change.before is not None
+
+    def drop(self, time: int) -> None:
+        """Take in that a frame was dropped."""
+        self.dropped += 1
 
     def summary(self) -> dict[str, Any]:
         """Return everything as plain values: times in seconds, latencies and steps in ms."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -78,10 +77,14 @@ class Step:
     changes: Sequence[Change]
 
 
-class Sink(Protocol):
+class Sink:
     """What takes the steps of a replay."""
 
-    def take(self, step: Step) -> None: ...
+    def take(self, step: Step) -> None:
+        """Take in a frame's answer."""
+
+    def drop(self, time: int) -> None:
+        """Take in that a frame was dropped, at `time` in ns since the first image."""
 
 
 @dataclass
@@ -118,6 +121,11 @@ class Clock:
         self._cameras: dict[str, _Camera] = {}
         self._labels: dict[str, Emotion] = {}
         self._warnings: dict[str, str] = {}
+
+    @property
+    def start(self) -> int:
+        """The stamp of the first image, in ns; 0 before it."""
+        return self._origin or 0
 
     @property
     def warnings(self) -> list[str]:

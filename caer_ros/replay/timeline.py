@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from caer_ros.files import whole_file
-from caer_ros.replay.stream import Step
+from caer_ros.replay.stream import Sink, Step
 from caer_ros.types import SECOND, CaerError, FrameResult
 
 
@@ -35,7 +35,7 @@ def rows(result: FrameResult) -> Iterator[Row]:
         yield Row(result.stamp, r.person_id, label, r.confidence, *weights)
 
 
-class TimelineWriter:
+class TimelineWriter(Sink):
     """Write a timeline.csv that appears under `path` only once it is closed.
 
     A context manager; an exception leaves nothing behind. With `untrained` weights (a random

@@ -131,5 +131,5 @@ def replayed(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the results of a replay of `people`, judged by two expectations."""
     out = tmp_path_factory.mktemp("replayed") / "out"
     expectations = "- {seen: at least 50 %}\n- {name: alone, persons: at most 0}\n"
-    replay(Job(people, out, expectations=expectations, source="people.yaml"), False)
+    replay(Job(people, out, expectations=(("people.yaml", expectations),)), False)
     return out

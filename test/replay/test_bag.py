@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import shutil
+import sqlite3
+import struct
 
 import numpy as np
 import pytest
 import yaml
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap.writer import CompressionType, IndexType
+from mcap.writer import Writer as McapWriter
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
@@ -93,20 +99,56 @@ def test_files_of_a_split_bag_without_metadata_are_read_in_natural_order(record,
     assert warnings == [f"{path} has no metadata.yaml, reading files in order of name"]
 
 
-def test_ros1_bags_are_read_and_given_as_ros2_messages(tmp_path, numbered):
+@pytest.fixture
+def write_ros1(tmp_path, numbered):
+    """Return a function that writes a ROS 1 bag of numbered images, a chunk each."""
     types = get_typestore(Stores.ROS1_NOETIC)
-    header = types.types["std_msgs/msg/Header"](
-        seq=7, stamp=types.types["builtin_interfaces/msg/Time"](sec=5, nanosec=6), frame_id="old"
-    )
-    image = types.types[IMAGE](header, 48, 64, "bgr8", 0, 192, numbered(3).reshape(-1))
-    with Writer1(tmp_path / "old.bag") as writer:
-        connection = writer.add_connection("/old", IMAGE, typestore=types)
-        writer.write(connection, 9, types.serialize_ros1(image, IMAGE))
-    with Bag(tmp_path / "old.bag") as bag:
+    time = types.types["builtin_interfaces/msg/Time"]
+
+    def _write(name="old.bag", count=1, compression=None):
+        writer = Writer1(tmp_path / name)
+        writer.chunk_threshold = 1
+        if compression:
+            writer.set_compression(compression)
+        with writer:
+            connection = writer.add_connection("/old", IMAGE, typestore=types)
+            for i in range(count):
+                header = types.types["std_msgs/msg/Header"](
+                    seq=7, stamp=time(sec=5 + i, nanosec=6), frame_id="old"
+                )
+                data = numbered(3 + i).reshape(-1)
+                image = types.types[IMAGE](header, 48, 64, "bgr8", 0, 192, data)
+                writer.write(connection, 9 + i, types.serialize_ros1(image, IMAGE))
+        return tmp_path / name
+
+    return _write
+
+
+def test_ros1_bags_are_read_and_given_as_ros2_messages(write_ros1, numbered):
+    with Bag(write_ros1()) as bag:
         (message,) = bag.images(bag.choose_topics())
     assert (message.stamp, message.frame_id, message.time) == (5 * SECOND + 6, "old", 9)
     assert TYPES.deserialize_cdr(message.cdr, IMAGE).header == message.message.header
     np.testing.assert_array_equal(message.to_bgr(), numbered(3))
+
+
+@pytest.mark.parametrize(
+    "compression", [None, Writer1.CompressionFormat.BZ2, Writer1.CompressionFormat.LZ4]
+)
+def test_of_a_ros1_bag_cut_short_the_whole_chunks_are_read(write_ros1, compression):
+    path = write_ros1(count=4, compression=compression)
+    whole = path.read_bytes()
+    last = whole.rindex(b"compression=")
+    path.write_bytes(whole[: last + 60])
+    read, warnings = values(path)
+    assert read == [3, 4, 5]
+    assert "no index, 3 messages are whole" in warnings[0]
+
+
+@pytest.mark.parametrize("name", ["old.BAG", "old.bag.active"])
+def test_a_ros1_bag_is_known_by_its_content(write_ros1, name):
+    path = write_ros1()
+    assert values(path.rename(path.with_name(name))) == ([3], [])
 
 
 def test_a_bag_without_images_lists_the_topics_it_has(record):
@@ -159,7 +201,7 @@ def test_of_a_truncated_mcap_the_whole_chunks_are_read(record, compression, big)
     file.write_bytes(data[: int(len(data) * 0.85)])
     read, warnings = values(path)
     assert read == [0, 1, 2]
-    assert "3 messages are whole" in warnings[0] and "bytes are lost" in warnings[0]
+    assert "cut short, 3 messages are whole" in warnings[0] and "bytes are lost" in warnings[0]
     assert warnings[1] == "1 of the 4 messages that metadata.yaml promises are lost"
 
 
@@ -179,15 +221,167 @@ def test_however_an_mcap_is_cut_its_images_are_read_up_to_there(record, big, dat
     assert read == list(range(len(read)))
 
 
-def test_a_damaged_chunk_ends_the_file_with_a_warning(record, big):
-    path = record({TOPIC: big(3)}, compression=CompressionMode.STORAGE)
-    data = bytearray((path / "bag.mcap").read_bytes())
-    middle = data.rfind(b"\x28\xb5\x2f\xfd")
-    data[middle : middle + 4] = b"\0\0\0\0"
-    (path / "bag.mcap").write_bytes(data)
+def test_a_damaged_chunk_costs_its_own_messages_alone(record, big):
+    path = record({TOPIC: big(4)}, compression=CompressionMode.STORAGE)
+    file = path / "bag.mcap"
+    data = bytearray(file.read_bytes())
+    second = data.find(b"\x28\xb5\x2f\xfd", data.find(b"\x28\xb5\x2f\xfd") + 4)
+    data[second : second + 4] = b"\0\0\0\0"
+    for content in (data, data[:-30]):  # with the index at the end, and without
+        file.write_bytes(content)
+        with Bag(path) as bag:
+            assert [int(m.to_bgr()[0, 0, 0]) for m in bag.images([TOPIC])] == [0, 2, 3]
+            text = " ".join(bag.warnings)
+        assert "bag.mcap is damaged: the messages of the chunk at byte" in text
+    file.write_bytes(data)
+    with Bag(path) as bag:
+        list(bag.images([TOPIC]))
+        assert bag.lost == 1
+
+
+@pytest.fixture
+def write_mcap(tmp_path, numbered):
+    """Return a function that writes an MCAP by the library of its makers.
+
+    `encoding` and `profile` are those of ROS 1 or 2; `use_chunking` is the writer's.
+    """
+
+    def _write(name="x.mcap", *, encoding="cdr", profile="ros2", also="", **options):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            writer = McapWriter(file, **options)
+            writer.start(profile=profile)
+            schema = writer.register_schema(
+                IMAGE if encoding == "cdr" else "sensor_msgs/Image", f"{encoding}msg", b""
+            )
+            channel = writer.register_channel(TOPIC, encoding, schema)
+            if also:
+                other = writer.register_channel("/other", also, 0)
+                writer.add_message(other, SECOND, b"{}", SECOND)
+            for i in range(3):
+                kind, cdr = image_to_cdr(numbered(i), (i + 1) * SECOND, "camera")
+                data = bytes(cdr if encoding == "cdr" else TYPES.cdr_to_ros1(cdr, kind))
+                writer.add_message(channel, (i + 1) * SECOND, data, (i + 1) * SECOND)
+            writer.finish()
+        return path
+
+    return _write
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"profile": ""},
+        {"also": "json"},
+        {"encoding": "ros1", "profile": "ros1"},
+        {"use_chunking": False},
+        {"use_statistics": False, "index_types": IndexType.NONE},
+    ],
+)
+def test_an_mcap_of_another_writer_is_whole(write_mcap, options):
+    assert values(write_mcap(**options)) == ([0, 1, 2], [])
+
+
+def test_messages_of_an_unknown_channel_are_counted(write_mcap):
+    path = write_mcap(compression=CompressionType.NONE, enable_crcs=False)
+    data = bytearray(path.read_bytes())
+    # channel, sequence and time of the first message
+    message = data.index(struct.pack("<HIQ", 1, 0, SECOND))
+    data[message] ^= 0x40
+    path.write_bytes(data)
     read, warnings = values(path)
-    assert read == [0, 1]
-    assert "bag.mcap is damaged, its rest is lost" in warnings[0]
+    assert read == [1, 2]
+    assert "1 messages of the chunk at byte" in warnings[0]
+    assert "unknown channel" in warnings[0]
+
+
+def test_a_chunk_that_claims_too_much_is_not_unpacked(write_mcap):
+    path = write_mcap()
+    data = path.read_bytes()
+    chunk = data.index(b"\x04\0\0\0zstd")
+    claim = (2**40).to_bytes(8, "little")
+    path.write_bytes(data[: chunk - 12] + claim + data[chunk - 4 :])
+    with Bag(path) as bag:
+        assert list(bag.images([TOPIC])) == []
+        assert f"claims {2**40} bytes" in bag.warnings[0]
+        assert bag.lost == 3
+
+
+def test_a_file_that_unpacks_without_end_is_refused(record, tmp_path):
+    file = tmp_path / "x.mcap.zstd"
+    with file.open("wb") as out, zstandard.ZstdCompressor().stream_writer(out) as packer:
+        packer.write(b"\x89MCAP0\r\n")
+        for _ in range(1100):
+            packer.write(bytes(2**20))
+    with pytest.raises(BagError, match="x.mcap.zstd: it unpacks to more than 100 times its size"):
+        Bag(file)
+
+
+def test_a_pipe_is_no_bag(tmp_path):
+    os.mkfifo(tmp_path / "x.mcap")
+    with pytest.raises(BagError, match="is no file and no folder"):
+        Bag(tmp_path / "x.mcap")
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "x.mcap").rename(tmp_path / "bag" / "x.mcap")
+    with pytest.raises(BagError, match="has no .mcap or .db3 file"):
+        Bag(tmp_path / "bag")
+
+
+def test_topics_without_images_are_not_chosen(record, numbered):
+    images = [numbered(1)]
+    with Bag(record({"/cam": [], "/cam/compressed": images, "/front": images})) as bag:
+        assert bag.choose_topics() == ["/cam/compressed", "/front"]
+
+
+def test_what_is_no_picture_of_a_camera_is_passed_over_and_said(record, numbered):
+    names = [
+        "/camera/color/image_raw",
+        "/camera/depth/image_rect_raw",
+        "/camera/aligned_depth_to_color/image_raw",
+        "/camera/infra1/image_rect_raw",
+        "/caer/debug_image",
+        "/deepest/image",
+    ]
+    with Bag(record({name: [numbered(1)] for name in names})) as bag:
+        assert bag.choose_topics() == [names[0], names[5]]
+        (warning,) = bag.warnings
+        assert all(name in warning for name in names[1:5])
+        assert bag.choose_topics([names[3]]) == [names[3]]
+    with Bag(record({names[3]: [numbered(1)]}, name="infrared")) as bag:
+        assert bag.choose_topics() == [names[3]]
+
+
+@pytest.mark.parametrize("name", ["take #1", "what?", "100%25 x"])
+def test_sqlite_bags_of_any_name_are_read(record, name, tmp_path):
+    path = record(storage=StoragePlugin.SQLITE3).rename(tmp_path / name)
+    assert values(path) == (list(range(10)), [])
+
+
+def test_a_sqlite_log_that_was_left_is_read_too(record, tmp_path):
+    path = record(storage=StoragePlugin.SQLITE3)
+    (path / "metadata.yaml").unlink()
+    database = sqlite3.connect(path / "bag.db3")
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA wal_autocheckpoint=0")
+    row = database.execute("SELECT topic_id, data FROM messages LIMIT 1").fetchone()
+    database.execute(
+        "INSERT INTO messages(topic_id, timestamp, data) VALUES (?, ?, ?)",
+        (row[0], 9 * SECOND, row[1]),
+    )
+    database.commit()
+    left = tmp_path / "left"
+    shutil.copytree(path, left)  # as it lies when the recorder is killed
+    database.close()
+    before = {file.name: file.read_bytes() for file in left.iterdir()}
+    read, warnings = values(left)
+    assert read == [*range(10), 0]
+    assert "was left by a recorder that was killed" in warnings[1]
+    assert {file.name: file.read_bytes() for file in left.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["talk.bag", "talk.mcap", "talk"])
+def test_a_folder_is_a_bag_by_what_lies_in_it(record, name):
+    assert values(record(name=name)) == (list(range(10)), [])
 
 
 @pytest.mark.parametrize("content", [b"", b"not a bag at all", b"\x89MCAP0\r\n"])

@@ -32,7 +32,7 @@ def story(frame):
 @pytest.fixture
 def judge(steps):
     def _judge(text, results, **options):
-        expectations = Expectations(text, "file.yaml")
+        expectations = Expectations([("file.yaml", text)])
         for step in steps(results, **options):
             expectations.take(step)
         return expectations.verdicts()
@@ -109,7 +109,7 @@ def test_uneven_frames_weigh_as_long_as_they_stand(judge, frame):
 
 
 def test_dropped_frames_are_counted_inside_the_window(frame, steps):
-    expectations = Expectations("- {dropped: at most 1, between: [0, 1]}", "f")
+    expectations = Expectations([("f", "- {dropped: at most 1, between: [0, 1]}")])
     for step in steps([frame(time) for time in (0, 1, 2)]):
         expectations.take(step)
         expectations.drop(step.time + SECOND // 2)
@@ -120,7 +120,7 @@ def test_dropped_frames_are_counted_inside_the_window(frame, steps):
 
 def test_dropping_cannot_be_judged_where_nothing_is_dropped():
     with pytest.raises(ExpectationError, match="f:1: dropped: .* with --realtime only"):
-        Expectations("- {dropped: at most 0}", "f", realtime=False)
+        Expectations([("f", "- {dropped: at most 0}")], realtime=False)
 
 
 def test_a_pause_does_not_count_as_seen(judge, frame):
@@ -192,7 +192,7 @@ def test_shares_of_all_labels_and_of_nobody_make_up_the_whole(times, data):
 
     length = (times[-1] - times[0]) / 1e9
     statements = [f"- {{label: {e.label}, for: at least 0 s}}\n" for e in Emotion]
-    expectations = Expectations("".join(statements) + "- {seen: at least 0 s}", "f")
+    expectations = Expectations([("f", "".join(statements) + "- {seen: at least 0 s}")])
     clock = Clock(data.draw(st.integers(0, 10**11)))
     pixels = np.zeros((3, 4, 3), np.uint8)
     for result in map(answer, times):
@@ -240,22 +240,33 @@ def test_shares_of_all_labels_and_of_nobody_make_up_the_whole(times, data):
 )
 def test_errors_name_file_line_and_field(text, message):
     with pytest.raises(ExpectationError, match=message):
-        Expectations(text, "f.yaml")
+        Expectations([("f.yaml", text)])
 
 
 def test_junit_has_a_case_for_each_statement_with_what_was_measured(judge, story):
     verdicts = judge("- {name: alone, persons: at most 1}\n- {dropped: at most 0}", story)
-    root = ElementTree.fromstring(junit(verdicts, "greeting", "e.yaml"))
+    root = ElementTree.fromstring(junit(verdicts, "greeting"))
     (suite,) = root
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("greeting", "2", "1")
     alone, dropped = suite
-    assert (alone.get("name"), alone.get("line")) == ("alone", "1")
+    place = alone.get("name"), alone.get("file"), alone.get("line")
+    assert place == ("alone", "file.yaml", "1")
     assert "was 2 from 3.0 to 5.0 s (file.yaml:1)" in alone.find("failure").get("message")
     assert dropped.find("failure") is None
 
 
 def test_junit_is_valid_xml_whatever_a_name_holds(judge, story):
     verdicts = judge('- {name: "\\e[31m\\0 & <b>", persons: at most 9}', story)
-    (case,) = ElementTree.fromstring(junit(verdicts, "bag\x1b", "e.yaml"))[0]
+    (case,) = ElementTree.fromstring(junit(verdicts, "bag\x1b"))[0]
     assert case.get("name") == "\\x1b[31m\\x00 & <b>"
     assert case.get("classname") == "bag\\x1b"
+
+
+def test_statements_of_several_files_are_judged_together(steps, story):
+    files = [("a.yaml", "- persons: at most 2\n"), ("b.yaml", "- persons: at most 1\n")]
+    expectations = Expectations(files)
+    for step in steps(story):
+        expectations.take(step)
+    first, second = expectations.verdicts()
+    assert (first.source, first.held) == ("a.yaml", True)
+    assert second.text.endswith("(b.yaml:1)")

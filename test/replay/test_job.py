@@ -149,6 +149,9 @@ def test_no_picture_is_written_unless_asked_for(people, replayed, tmp_path):
         assert {m.topic for m in annotated} == {"/caer/debug_image/compressed"}
         assert cv2.absdiff(annotated[-1].to_bgr(), images[-1].to_bgr()).max() > 100
     assert "data:image/jpeg" in (tmp_path / "out" / "report.html").read_text()
+    # pictures of people are for who made them
+    for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")):
+        assert path.name == MANIFEST or path.stat().st_mode & 0o077 == 0, path
 
 
 def test_images_that_the_node_refuses_are_counted_by_cause(tmp_path, numbered):
@@ -382,3 +385,27 @@ def test_memory_does_not_grow_with_the_length_of_the_bag(people, tmp_path):
         peaks.append(peak / 1024)
     # ten times the length, hardly a megabyte more for each further minute
     assert peaks[1] - peaks[0] < 12, peaks
+
+
+@pytest.mark.parametrize(
+    ("detector", "why"),
+    [
+        (
+            DetectorSettings(min_size=2000),
+            r"the largest face has \d+ pixels",
+        ),
+        (DetectorSettings(min_score=0.99), r"a score of 0.\d+, below detector.min_score, 0.99"),
+    ],
+)
+def test_the_summary_says_why_nobody_was_seen(people, tmp_path, detector, why):
+    settings = NodeSettings(detector=detector)
+    expectations = (("e.yaml", "- seen: at least 50 %"),)
+    summary = run(people, tmp_path / "out", settings=settings, expectations=expectations)
+    assert re.search(f"nobody was seen: in 6 images looked at again .*{why}", summary["nobody"])
+    assert summary["nobody"] in summary["expectations"][0]["text"]
+
+
+def test_where_no_face_is_nobody_is_seen(record, replayed, tmp_path):
+    summary = run(record(), tmp_path / "out")
+    assert summary["nobody"] == "nobody was seen: in 4 images looked at again is no face"
+    assert json.loads((replayed / "summary.json").read_text())["nobody"] == ""

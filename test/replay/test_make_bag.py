@@ -128,3 +128,14 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(video, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"cannot write {folder / 'bag'}: File too large" in done.stdout
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("topic", ["bad topic", "/a//b", "/1/image", "a/", "", "/ü"])
+def test_what_cannot_be_a_topic_is_refused(topic, video, tmp_path, capsys):
+    bag = tmp_path / "bag"
+    assert main(["make-bag", str(video), str(bag), "--topic", topic]) == 2
+    assert "cannot be a topic" in capsys.readouterr().err
+    make_bag(video, bag, topic=topic)
+    # it is told before ROS is started
+    assert main(["play", str(bag)]) == 2
+    assert "cannot be a topic" in capsys.readouterr().err

@@ -60,3 +60,38 @@ def test_typo(caer_replay):
     assert "a crowd: at least 2; was 0 from" in done.stdout
     assert "report.html" in done.stdout
     assert "test_greeting.py, expect:1: expected exactly one of label" in done.stdout
+    assert "caer_ros/replay" not in done.stdout  # nobody wants our traceback
+
+
+def test_a_bag_is_replayed_once_and_judged_often(run_tests):
+    done = run_tests("""
+import pytest
+import caer_ros.replay.session as session
+
+replays = []
+replay = session.replay
+session.replay = lambda *a, **k: replays.append(a) or replay(*a, **k)
+
+def test_one(caer_replay):
+    replayed = caer_replay("greeting", expect="- persons: at most 1")
+    assert "p0001" in repr(replayed) and "2.0 s" in repr(replayed)
+    times = [row.time for row in replayed.timeline]
+    assert 0 < times[0] < 1 and times[-1] == pytest.approx(47 / 24)
+
+def test_two(caer_replay):
+    first = caer_replay("greeting", expect="- seen: at least 10 %")
+    second = caer_replay("greeting")
+    assert [v["held"] for v in first.summary["expectations"]] == [True]
+    assert second.summary["expectations"] == []
+    assert "seen at least 10 %" in (first.folder / "report.html").read_text()
+    assert first.timeline == second.timeline
+
+def test_path(caer_replay):
+    with pytest.raises(pytest.fail.Exception, match=r"for a file write Path\\('alone.yaml'\\)"):
+        caer_replay("greeting", expect="alone.yaml")
+
+def test_realtime(caer_replay):
+    caer_replay("greeting", expect="- dropped: at most 48", realtime=True)
+    assert len(replays) == 2
+""")
+    assert "4 passed" in done.stdout, done.stdout + done.stderr

@@ -135,3 +135,16 @@ def test_names_from_outside_do_not_steer_the_terminal(caer, record, numbered, wr
     )
     assert "\x1b" not in output
     assert "\\x1b[31mred" in output
+
+
+def test_a_bag_brings_its_own_expectations(caer, record, numbered, write, tmp_path):
+    for name in ("one", "two"):
+        record({TOPIC: [numbered(1)] * 3}, name=f"bags/{name}")
+    (tmp_path / "bags" / "two" / "expect.yaml").write_text("- persons: at least 1\n")
+    common = write("common.yaml", "- persons: at most 1\n")
+    status, output, _ = caer(tmp_path / "bags", "--out", tmp_path / "out", "--expect", common)
+    assert status == 1
+    (failed,) = [line for line in output.splitlines() if line.startswith("FAILED")]
+    assert "two/expect.yaml:1" in failed
+    summary = json.loads((tmp_path / "out" / "two" / "summary.json").read_text())
+    assert [verdict["held"] for verdict in summary["expectations"]] == [True, False]
