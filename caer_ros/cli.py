@@ -26,6 +26,7 @@ class Verb(NamedTuple):
 GROUPS = {
     "use": {
         "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
+        "node": Verb("caer_ros.ros.start", "the node, configured and active, without `ros2`"),
         "doctor": Verb("caer_ros.doctor", "what this machine has, and which engine is chosen"),
     },
     "replay": {
