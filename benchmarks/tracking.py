@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import motmetrics
 import numpy as np
@@ -30,57 +31,66 @@ SAME_IOU = 0.3
 FOREIGN_IOU = 0.15
 """A person whose box overlaps every true face by less was made of something else."""
 
-Frame = tuple[list[Face], dict[int, Face]]
-"""What the detector found, and the truth by actor."""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """One clip at one rate. foreign: seconds in which persons stood where no face was."""
+@dataclass
+class Run:
+    """A clip at one rate. foreign: persons, one for each image, where no face was."""
 
     clip: Clip
-    ids: int
-    foreign: float
+    rate: int
+    tracker: PersonTracker
     matches: motmetrics.MOTAccumulator
+    ids: set[str] = field(default_factory=set)
+    foreign: int = 0
 
-
-def follow(clip: Clip, frames: Sequence[Frame], rate: int, settings: PipelineSettings) -> Outcome:
-    """Track what was found in every (30 / rate)-th frame of a clip."""
-    tracker = PersonTracker(settings.tracker, person_ids("p"))
-    matches = motmetrics.MOTAccumulator(auto_id=True)
-    step = RATE // rate
-    ids: set[str] = set()
-    foreign = 0
-    for k in range(0, len(frames), step):
-        found, truth = frames[k]
-        persons = tracker.update(found, k * SECOND // RATE)
-        ids |= {person.person_id for person in persons}
+    def compare(self, persons: Sequence[Person], truth: dict[int, Face]) -> None:
+        """Count the persons of one image; who is not detected in it is neither right nor wrong."""
+        self.ids |= {person.person_id for person in persons}
         seen = [person for person in persons if person.detected]
         overlap = iou(corners(list(truth.values())), corners([person.face for person in seen]))
         distance = np.where(overlap >= SAME_IOU, 1.0 - overlap, np.nan)
-        matches.update(list(truth), [_number(person) for person in seen], distance)
-        foreign += int((overlap.max(axis=0, initial=0.0) < FOREIGN_IOU).sum())
-    return Outcome(clip, len(ids), foreign / rate, matches)
+        self.matches.update(list(truth), [_number(person) for person in seen], distance)
+        self.foreign += int((overlap.max(axis=0, initial=0.0) < FOREIGN_IOU).sum())
 
 
-def report(outcomes: Sequence[Outcome]) -> str:
-    """Return ids for persons, IDF1, switches a clip and foreign seconds of one scene and rate."""
-    ids = [outcome.ids for outcome in outcomes]
+def follow(clip: Clip, detector: FaceDetector, settings: PipelineSettings) -> list[Run]:
+    """Track the faces of a clip at all rates, each of which skips images of the highest."""
+    runs = [
+        Run(
+            clip,
+            rate,
+            PersonTracker(settings.tracker, person_ids("p")),
+            motmetrics.MOTAccumulator(auto_id=True),
+        )
+        for rate in RATES
+    ]
+    for k, (image, truth) in enumerate(clip.frames()):
+        faces = detector.detect(image)
+        look = partial(detector.look, image)
+        for run in runs:
+            if k % (RATE // run.rate) == 0:
+                run.compare(run.tracker.update(faces, k * SECOND // RATE, look), truth)
+    return runs
+
+
+def report(runs: Sequence[Run]) -> str:
+    """Return ids, IDF1, switches a clip and foreign seconds a clip of one scene at one rate."""
+    ids = [len(run.ids) for run in runs]
     spread = f"{min(ids)}" if min(ids) == max(ids) else f"{min(ids)}-{max(ids)}"
-    foreign = np.mean([outcome.foreign for outcome in outcomes])
-    if not outcomes[0].clip.persons:
+    foreign = np.mean([run.foreign / run.rate for run in runs])
+    if not runs[0].clip.persons:
         return f"{spread:>6}                {foreign:5.2f}"
     summary = (
         motmetrics.metrics.create()
         .compute_many(
-            [outcome.matches for outcome in outcomes],
+            [run.matches for run in runs],
             metrics=["idf1", "num_switches"],
-            names=[str(n) for n in range(len(outcomes))],
+            names=[str(n) for n in range(len(runs))],
             generate_overall=True,
         )
         .loc["OVERALL"]
     )
-    switches = summary.num_switches / len(outcomes)
+    switches = summary.num_switches / len(runs)
     return f"{spread:>6} {100 * summary.idf1:8.1f} {switches:6.2f} {foreign:5.2f}"
 
 
@@ -96,15 +106,13 @@ def main() -> None:
     pairs = (setting.partition("=") for setting in arguments.settings)
     settings = build(PipelineSettings, {name: float(value) for name, _, value in pairs})
     detector = FaceDetector(settings.detector)
-    outcomes: dict[tuple[str, int, int], list[Outcome]] = {}
+    runs: dict[tuple[str, int, int], list[Run]] = {}
     for clip in clips(load_heads(fetch_material()), arguments.casts):
-        frames = [(detector.detect(image), truth) for image, truth in clip.frames()]
-        for rate in RATES:
-            outcome = follow(clip, frames, rate, settings)
-            outcomes.setdefault((clip.name, clip.persons, rate), []).append(outcome)
-    print(f"{'':20} persons  rate    ids     IDF1 switches foreign s")
-    for (name, persons, rate), results in outcomes.items():
-        print(f"{name:20} {persons:7} {rate:5} {report(results)}")
+        for run in follow(clip, detector, settings):
+            runs.setdefault((clip.name, clip.persons, run.rate), []).append(run)
+    print(f"{'':22} persons  rate    ids     IDF1 switches foreign s")
+    for (name, persons, rate), group in runs.items():
+        print(f"{name:22} {persons:7} {rate:5} {report(group)}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
-from caer_ros.perception.boxes import weighted_nms
+from caer_ros.perception.boxes import iou, weighted_nms
 from caer_ros.perception.crops import halve
 from caer_ros.settings import setting
 from caer_ros.types import CaerError, Face
@@ -33,6 +33,9 @@ YUNET_SIZE = 320
 
 SAME_FACE_IOU = 0.3
 """Boxes that overlap by more belong to one face (MediaPipe's value for BlazeFace)."""
+
+CLOSE = 3.0
+"""Edge of the square in which a face is looked at closely, as a multiple of the face's."""
 
 Decoder = Callable[[dict[str, np.ndarray], float], tuple[np.ndarray, np.ndarray]]
 """From outputs by name and the least score to rows (N, 8) in input pixels and scores (N,).
@@ -132,6 +135,42 @@ class FaceDetector:
         Raises:
             DetectorError: for an image of another shape or type, and where OpenVINO failed.
         """
+        rows, scores = self._find(image, self.settings.min_score)
+        rows, scores = weighted_nms(rows, scores, SAME_FACE_IOU)
+        boxes, eyes = rows[:, :4], rows[:, 6:] - rows[:, 4:6]
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        rolls = np.arctan2(eyes[:, 1], eyes[:, 0])
+        found = np.column_stack([boxes, scores, rolls])
+        order = np.lexsort((boxes[:, 1], boxes[:, 0], -sizes.prod(axis=1)))
+        order = order[sizes[order].min(axis=1) >= self.settings.min_size]
+        return [Face(*row) for row in found[order].tolist()]
+
+    def look(self, image: np.ndarray, face: Face) -> float:
+        """Return the score, 0 to 1, of a face that was found, when it is looked at by itself.
+
+        The detector runs on a square around it, three times as large. Hair and lettering lose by
+        that, small faces gain (docs/decisions/tracker.md).
+
+        Raises:
+            DetectorError: where OpenVINO failed.
+        """
+        edge = round(CLOSE * max(face.width, face.height))
+        middle = (face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2
+        rows, scores = self._find(cv2.getRectSubPix(image, (edge, edge), middle), 0.05)
+        x, y = (edge - face.width) / 2, (edge - face.height) / 2
+        own = iou(rows[:, :4], np.array([[x, y, x + face.width, y + face.height]]))[:, 0]
+        return float(scores[own > SAME_FACE_IOU].max(initial=0.0))
+
+    def close(self) -> None:
+        """Free the model; the detector must not be used afterwards."""
+        self._outputs.clear()
+        del self._request
+
+    def _find(self, image: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the model finds, before its boxes are merged: rows and scores.
+
+        They are those of `Decoder`, in pixels of `image`.
+        """
         if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
             raise DetectorError(
                 f"image is {image.dtype} {image.shape}, expected uint8 (height, width, 3)"
@@ -141,21 +180,8 @@ class FaceDetector:
             self._request.infer()
         except RuntimeError as error:
             raise DetectorError(f"OpenVINO failed to detect faces: {error}") from error
-        rows, scores = self._decode(self._outputs, self.settings.min_score)
-        rows, scores = weighted_nms(rows, scores, SAME_FACE_IOU)
-        rows = (rows - np.tile([left, top], 4)) * np.tile(scale, 4)
-        boxes, eyes = rows[:, :4], rows[:, 6:] - rows[:, 4:6]
-        sizes = boxes[:, 2:] - boxes[:, :2]
-        rolls = np.arctan2(eyes[:, 1], eyes[:, 0])
-        found = np.column_stack([boxes, scores, rolls])
-        order = np.lexsort((boxes[:, 1], boxes[:, 0], -sizes.prod(axis=1)))
-        order = order[sizes[order].min(axis=1) >= self.settings.min_size]
-        return [Face(*row) for row in found[order].tolist()]
-
-    def close(self) -> None:
-        """Free the model; the detector must not be used afterwards."""
-        self._outputs.clear()
-        del self._request
+        rows, scores = self._decode(self._outputs, min_score)
+        return (rows - np.tile([left, top], 4)) * np.tile(scale, 4), scores
 
     def _letterbox(self, image: np.ndarray) -> tuple[tuple[float, float], int, int]:
         """Fit `image` into the middle of the model's input, black around it.

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
@@ -47,6 +48,8 @@ class Detector(Protocol):
     settings: DetectorSettings
 
     def detect(self, image: np.ndarray) -> list[Face]: ...
+
+    def look(self, image: np.ndarray, face: Face) -> float: ...
 
     def close(self) -> None: ...
 
@@ -248,7 +251,9 @@ class EmotionPipeline:
         camera.skip -= 1
         with _timed(look.seconds, "tracker"):
             if detecting:
-                persons = camera.tracker.update(faces, frame.stamp)
+                persons = camera.tracker.update(
+                    faces, frame.stamp, partial(self.detector.look, frame.image)
+                )
             else:
                 persons = camera.tracker.predict(frame.stamp)
             before = camera.known

@@ -12,8 +12,9 @@ import math
 import re
 import secrets
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -27,6 +28,11 @@ MIN_IOU = 0.3
 
 SPEED_MEMORY = 1.0
 """Seconds in which the speed of a face that is not found falls to 37 %."""
+
+TRY_AGAIN = SECOND // 2
+"""Time after which a face that was no person yet is asked about again."""
+
+Look = Callable[[Face], float]
 
 # In units of the face: edges, edges a second, edges^2 a second^3.
 MEASUREMENT_DEVIATION = 0.05
@@ -46,9 +52,9 @@ class TrackerSettings:
         live=True,
     )
     birth_score: float = setting(
-        0.6,
-        "score that a face has to reach once before it is a person; above detector.min_score it "
-        "keeps doubtful faces from appearing without losing those that are followed already",
+        0.7,
+        "score that a face has to reach to become a person, in the image or when the detector "
+        "looks at it closely; what is refused is tried again after half a second",
         minimum=0.0,
         maximum=0.99,
         live=True,
@@ -106,6 +112,7 @@ class _Track:
         the size's is 0, because half a face at the edge of a pillar is not one that shrinks.
     covariance: (2, 2) of value and change in units of the face, the same for all four.
     face: as last found; born, seen: stamps of its first and its last detection.
+    due: stamp from which on it is asked whether it is a person.
     """
 
     mean: np.ndarray
@@ -113,7 +120,7 @@ class _Track:
     face: Face
     born: int
     seen: int
-    best_score: float
+    due: int
     person_id: str | None = None
 
     def predict(self, step: np.ndarray, noise: np.ndarray) -> None:
@@ -130,7 +137,6 @@ class _Track:
         self.mean[2:, 1] = 0.0
         self.covariance -= gain[:, None] * self.covariance[0]
         self.face, self.seen = face, stamp
-        self.best_score = max(self.best_score, face.score)
 
     def box(self) -> tuple[float, float, float, float]:
         x, y, width, height = self.mean[:, 0].tolist()
@@ -152,9 +158,12 @@ class PersonTracker:
         self._tracks: list[_Track] = []
         self._stamp = 0  # of no account before there are tracks
 
-    def update(self, faces: Sequence[Face], stamp: int) -> list[Person]:
+    def update(
+        self, faces: Sequence[Face], stamp: int, look: Look = attrgetter("score")
+    ) -> list[Person]:
         """Return the persons at `stamp`, at which the detector found `faces`.
 
+        `look` gives the score of a doubtful face when it is looked at closely.
         Stamps must not fall. Persons come in the order of their ids; one whose face was not found
         is at its predicted place.
         """
@@ -166,7 +175,7 @@ class PersonTracker:
         self._tracks = [t for t in self._tracks if t.person_id or t.seen == stamp]
         matched = {f for _, f in pairs}
         self._tracks += [_start(face, stamp) for f, face in enumerate(faces) if f not in matched]
-        self._name(stamp)
+        self._name(stamp, look)
         return self._persons(stamp)
 
     def predict(self, stamp: int) -> list[Person]:
@@ -208,20 +217,25 @@ class PersonTracker:
             near[t] = near[:, f] = False
         return pairs + _assign(distance, near, limit=reach.max())
 
-    def _name(self, stamp: int) -> None:
+    def _name(self, stamp: int, look: Look) -> None:
         """Make persons of the faces that have been followed long enough and are sure enough."""
         free = self.settings.max_persons - sum(t.person_id is not None for t in self._tracks)
+        birth, least = self.settings.birth * SECOND, self.settings.birth_score
         ready = [
             track
             for track in self._tracks
-            if track.person_id is None
-            and stamp - track.born >= self.settings.birth * SECOND
-            and track.best_score >= self.settings.birth_score
+            if track.person_id is None and stamp - track.born >= birth and stamp >= track.due
         ]
         if len(ready) > free:
             ready.sort(key=lambda track: -track.mean[2:, 0].prod())
-        for track in ready[: max(free, 0)]:
-            track.person_id = next(self._ids)
+        for track in ready:
+            if free <= 0:
+                break
+            if track.face.score >= least or look(track.face) >= least:
+                track.person_id = next(self._ids)
+                free -= 1
+            else:
+                track.due = stamp + TRY_AGAIN
 
     def _persons(self, stamp: int) -> list[Person]:
         persons = [
@@ -252,7 +266,7 @@ def _motion(seconds: float) -> tuple[np.ndarray, np.ndarray]:
 def _start(face: Face, stamp: int) -> _Track:
     mean = np.stack([_measure(face), np.zeros(4)], axis=1)
     covariance = np.diag([MEASUREMENT_DEVIATION**2, INITIAL_SPEED_DEVIATION**2])
-    return _Track(mean, covariance, face, stamp, stamp, face.score)
+    return _Track(mean, covariance, face, stamp, stamp, stamp)
 
 
 def _measure(face: Face) -> np.ndarray:

@@ -35,6 +35,9 @@ class PaintedDetector:
             faces.append(Face(float(x.min()), float(y.min()), x.max() + 1.0, y.max() + 1.0, 0.9))
         return faces
 
+    def look(self, image: np.ndarray, face: Face) -> float:
+        return face.score
+
     def close(self) -> None:
         self.closed = True
 

@@ -91,6 +91,27 @@ def test_the_precision_does_not_decide_who_is_found(
         assert face.score == pytest.approx(other.score, abs=0.03)
 
 
+def test_small_faces_gain_by_a_close_look_and_hair_loses(group: np.ndarray) -> None:
+    detector = FaceDetector(DetectorSettings(threads=1, precision="f32"))
+    image = np.full((480, 640, 3), 120, np.uint8)
+    image[100:260, 200:440] = cv2.resize(group, (240, 160), interpolation=cv2.INTER_AREA)
+    small = [face for face in detector.detect(image) if face.score < 0.7]
+    assert small
+    assert all(detector.look(image, face) > 0.7 for face in small)
+
+    # the back of a head on shoulders: the long hair of one of them, the curls of another
+    for x1, y1, x2, y2 in [(290, 400, 345, 600), (425, 170, 530, 232)]:
+        image = np.full((480, 640, 3), 120, np.uint8)
+        cv2.ellipse(image, (320, 376), (128, 144), 0, 0, 360, (60, 50, 40), -1)
+        head = cv2.ellipse(np.zeros_like(image), (320, 200), (52, 68), 0, 0, 360, (1, 1, 1), -1)
+        hair = np.zeros_like(image)
+        hair[120:280, 240:400] = cv2.resize(group[y1:y2, x1:x2], (160, 160))
+        image = np.where(head, hair, image)
+        found = detector.detect(image)
+        assert found
+        assert all(detector.look(image, face) < 0.5 for face in found)
+
+
 def test_a_grey_picture_given_as_bgr_and_a_mirrored_one_have_the_same_faces(
     group: np.ndarray, detector: FaceDetector
 ) -> None:

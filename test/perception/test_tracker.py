@@ -79,13 +79,30 @@ def test_a_face_missed_on_trial_starts_over() -> None:
         assert track.update(faces, k * SECOND // 10) == []
 
 
-def test_a_doubtful_face_is_no_person_until_it_was_sure_once_and_stays_one_then() -> None:
-    track = tracker(birth=0.0, birth_score=0.7)
-    counts = [
-        len(track.update([square(100, 100, score=score)], k * SECOND // 10))
-        for k, score in enumerate([0.5, 0.6, 0.69, 0.71, 0.5, 0.5])
-    ]
-    assert counts == [0, 0, 0, 1, 1, 1]
+def test_a_face_that_is_sure_is_not_looked_at() -> None:
+    def look(face: Face) -> float:
+        raise AssertionError(face)
+
+    assert tracker(birth=0.0).update([square(100, 100, score=0.7)], 0, look)
+
+
+@pytest.mark.parametrize("rate", [5, 10, 30])
+def test_a_doubtful_face_is_looked_at_closely_twice_a_second_until_it_is_sure(rate: int) -> None:
+    track = tracker(birth=0.2)
+    looks: list[float] = []
+    stamp = 0
+
+    def look(face: Face) -> float:
+        looks.append(stamp / SECOND)
+        return 0.69 if len(looks) < 4 else 0.7
+
+    for k in range(3 * rate):
+        stamp = k * SECOND // rate
+        persons = track.update([square(100, 100, score=0.5)], stamp, look)
+        assert bool(persons) == (len(looks) == 4)
+    assert looks[0] == pytest.approx(0.2)
+    for before, after in itertools.pairwise(looks):
+        assert 0.5 <= after - before < 0.5 + 1.01 / rate
 
 
 def test_a_person_whose_face_is_not_found_goes_on_as_predicted_and_dies_by_time() -> None:
