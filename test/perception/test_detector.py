@@ -209,16 +209,6 @@ def test_yunet_boxes_come_back_to_where_they_were_in_the_image(
         assert y <= (face.y1 + face.y2) / 2 <= y + edge
 
 
-def test_a_close_look_tells_what_is_at_the_very_place(blue_is_a_face: Path) -> None:
-    detector = FaceDetector(DetectorSettings(model=str(blue_is_a_face), min_size=1))
-    image = np.zeros((480, 640, 3), np.uint8)
-    image[100:180, 600:680, 0] = 255  # at the border
-    face = Face(600, 90, 660, 180)
-    assert detector.look(image, face) == pytest.approx(1.0)
-    beside = Face(420, 90, 480, 180)
-    assert detector.look(image, beside) < 0.1
-
-
 def test_nothing_of_the_image_before_is_left_around_one_of_another_shape(
     blue_is_a_face: Path,
 ) -> None:

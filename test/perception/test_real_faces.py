@@ -98,6 +98,8 @@ def test_small_faces_gain_by_a_close_look_and_hair_loses(group: np.ndarray) -> N
     small = [face for face in detector.detect(image) if face.score < 0.7]
     assert small
     assert all(detector.look(image, face) > 0.7 for face in small)
+    cut = image[100:, 200:440]
+    assert all(detector.look(cut, face) > 0.7 for face in detector.detect(cut))
 
     # the back of a head on shoulders: the long hair of one of them, the curls of another
     for x1, y1, x2, y2 in [(290, 400, 345, 600), (425, 170, 530, 232)]:

@@ -89,20 +89,20 @@ def test_a_face_that_is_sure_is_not_looked_at() -> None:
 @pytest.mark.parametrize("rate", [5, 10, 30])
 def test_a_doubtful_face_is_looked_at_closely_twice_a_second_until_it_is_sure(rate: int) -> None:
     track = tracker(birth=0.2)
-    looks: list[float] = []
+    looks: list[int] = []
     stamp = 0
 
     def look(face: Face) -> float:
-        looks.append(stamp / SECOND)
+        looks.append(stamp)
         return 0.69 if len(looks) < 4 else 0.7
 
     for k in range(3 * rate):
         stamp = k * SECOND // rate
         persons = track.update([square(100, 100, score=0.5)], stamp, look)
         assert bool(persons) == (len(looks) == 4)
-    assert looks[0] == pytest.approx(0.2)
+    assert looks[0] == SECOND // 5
     for before, after in itertools.pairwise(looks):
-        assert 0.5 <= after - before < 0.5 + 1.01 / rate
+        assert SECOND // 2 <= after - before < SECOND // 2 + SECOND // rate
 
 
 def test_a_person_whose_face_is_not_found_goes_on_as_predicted_and_dies_by_time() -> None:
