@@ -46,9 +46,9 @@ class CMakeBuild(build_ext):
         if not any(Path(prefix, "share", "ament_cmake").is_dir() for prefix in PREFIXES):
             sys.exit(
                 f"caer_ros is built with ROS's CMake packages, and {sys.prefix} has none. In a "
-                "clone run `make setup`; or `pip install --no-deps` of requirements/ros-kilted.txt "
-                "and base.txt, then `pip install --no-build-isolation .`; or on an apt ROS, build "
-                "with colcon."
+                "clone run `make setup`; or `pip install --no-deps` what requirements/"
+                "ros-kilted.txt and base.txt list, then `pip install --no-build-isolation .`; or "
+                "on an apt ROS, build with colcon."
             )
         if not find_spec("catkin_pkg"):
             sys.exit(
