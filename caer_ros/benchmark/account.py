@@ -99,8 +99,7 @@ def _threads() -> set[int]:
 
 def main() -> int:
     """Run the node, and write where its time went to the file named first, as JSON, at its end."""
-    from caer_ros.ros import main as process
-    from caer_ros.ros import node
+    from caer_ros.ros.main import main as run
 
     output = Path(sys.argv.pop(1))
 
@@ -109,5 +108,8 @@ def main() -> int:
             output.write_text(json.dumps(self.cpu_ms()))
             super().close()
 
-    vars(node)["EmotionPipeline"] = NotingPipeline
-    return process.main()
+    return run(pipeline=NotingPipeline)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from caer_ros.benchmark import account as account_module
 from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.contest import BenchmarkError
 from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
@@ -39,10 +38,7 @@ def measure_node(
     parameters = folder / "parameters.yaml"
     parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": scenario.parameters}}))
     account = folder / "account.json"
-    # this very caer_ros, also where the working directory is a checkout without built messages
-    origin = str(Path(account_module.__file__).parents[2])
-    code = f"import sys; sys.path[0] = {origin!r}; import {account_module.__name__} as a; a.main()"
-    node_command = [sys.executable, "-c", code, str(account), "--ros-args"]
+    node_command = [sys.executable, "-m", "caer_ros.benchmark.account", str(account), "--ros-args"]
     node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(parameters)]
     frames = round(seconds * RATE)
     camera = multiprocessing.get_context("spawn").Process(

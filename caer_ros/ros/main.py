@@ -7,7 +7,7 @@ import ctypes
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -42,8 +42,8 @@ def make_executor() -> Executor:
     return EventsExecutor()
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; return the exit status."""
+def main(args: list[str] | None = None, **node_arguments: Any) -> int:
+    """Run a `CaerNode(**node_arguments)` until SIGINT or SIGTERM; return the exit status."""
     # before the imports, which take a second, so that a signal then ends the node in order too
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,7 +57,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         # rclpy's own handlers would end the context while the worker still publishes
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        node = CaerNode()
+        node = CaerNode(**node_arguments)
     # arguments that rcl does not understand, a log folder that cannot be written
     except Exception as error:
         reason = " ".join(str(error).split())

@@ -27,14 +27,17 @@ from caer_ros.types import CaerError
 
 
 class CaerNode(LifecycleNode):
-    """Reads cameras and publishes what the people in their images feel.
+    """Reads cameras and publishes the emotions that the people in their images show.
 
     Publishes `~/emotions`, `~/debug_image` (while somebody subscribes) and `/diagnostics`; serves
-    `~/enable` and `~/reset`.
+    `~/enable` and `~/reset`. `pipeline` is the class of its pipelines, for a benchmark
     """
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(
+        self, pipeline: type[EmotionPipeline] = EmotionPipeline, **arguments: Any
+    ) -> None:
         super().__init__("caer", **arguments)
+        self._pipeline_class = pipeline
         self._active = False
         self._enabled = True
         self._settings = NodeSettings()
@@ -121,7 +124,7 @@ class CaerNode(LifecycleNode):
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         prefix = self._settings.tracker.id_prefix
         ids = self._ids.setdefault(prefix, person_ids(prefix))
-        self._pipeline = EmotionPipeline.from_settings(self._settings, ids)
+        self._pipeline = self._pipeline_class.from_settings(self._settings, ids)
         self._pipeline.warm_up()
         self._statistics = Statistics(topics, self.get_logger())
         self._outputs = Outputs(self, topics)
