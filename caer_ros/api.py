@@ -12,16 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
-import cv2
 import numpy as np
 
 from caer_ros.drawing import draw_readings
-from caer_ros.files import write_file
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.perception.tracker import person_ids
 from caer_ros.settings import build
-from caer_ros.types import CaerError, Emotion, Frame, FrameResult, Reading
-from caer_ros.video import read_picture
+from caer_ros.types import Emotion, Frame, FrameResult, Reading
+from caer_ros.video import read_picture, write_picture
 from caer_ros.viewer.source import Images, open_source
 
 __all__ = ["Emotion", "EmotionPipeline", "FrameReadings", "Reading", "read", "watch"]
@@ -159,18 +157,3 @@ def watch(
                 yield FrameReadings(frame.image, pipeline.process([frame])[0])
         finally:
             pipeline.close()
-
-
-def write_picture(path: Path, image: np.ndarray) -> None:
-    """Write uint8 BGR in the format that the file's ending says.
-
-    Raises:
-        CaerError: where the ending or the folder is no good.
-    """
-    try:
-        encoded = cv2.imencode(path.suffix, image)[1] if path.suffix else None
-    except cv2.error:
-        encoded = None
-    if encoded is None:
-        raise CaerError(f"{path} has no ending of a picture that is written; take .png or .jpg")
-    write_file(path, encoded.tobytes())

@@ -26,6 +26,9 @@ class Verb(NamedTuple):
 GROUPS = {
     "use": {
         "demo": Verb("caer_ros.demo.run", "a video through the real node, from bag to timeline"),
+        "watch": Verb(
+            "caer_ros.viewer.run", "your own camera, video, picture or bag, without ROS"
+        ),
         "node": Verb("caer_ros.ros.start", "the node, configured and active, without `ros2`"),
         "doctor": Verb("caer_ros.doctor", "what this machine has, and which engine is chosen"),
     },

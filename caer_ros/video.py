@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
+from caer_ros.files import write_file
 from caer_ros.images import ImageError, decode
 from caer_ros.types import SECOND, CaerError
 
@@ -197,6 +198,21 @@ def read_picture(path: Path) -> np.ndarray:
         raise VideoError(f"cannot read {path}: {error.strerror}") from error
     except ImageError as error:
         raise VideoError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write uint8 BGR in the format that the file's ending says.
+
+    Raises:
+        CaerError: where the ending or the folder is no good, naming why.
+    """
+    try:
+        encoded = cv2.imencode(path.suffix, image)[1] if path.suffix else None
+    except cv2.error:
+        encoded = None
+    if encoded is None:
+        raise VideoError(f"{path} has no ending of a picture that is written; take .png or .jpg")
+    write_file(path, encoded.tobytes())
 
 
 def natural(path: Path) -> list[str | int]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from caer_ros.demo.material import VIDEO, fetch_material
-from caer_ros.messages import from_message, to_nanoseconds
+from caer_ros.messages import from_message
 from caer_ros.msg import EmotionArray
 from caer_ros.paths import share_folder
 from caer_ros.replay.bag import Bag
@@ -37,8 +37,9 @@ from caer_ros.ros.client import (
 )
 from caer_ros.ros.counts import DROPPED, HANDLING_P50, HANDLING_P95, PROCESSED, RECEIVED
 from caer_ros.ros.health import DEVICE, ENGINE, PRECISION, TRAINED, UNTRAINED, WEIGHTS
-from caer_ros.types import SECOND
+from caer_ros.types import SECOND, CaerError, Emotion
 from caer_ros.viewer.pictures import AnnotatedVideo, Timeline, draw_timeline
+from caer_ros.viewer.run import HEADER, describe_change
 
 TOPIC = "/camera/image_raw"
 
@@ -50,6 +51,7 @@ PATIENCE = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("video", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument(
         "--out",
         type=Path,
@@ -59,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.video:
+        raise CaerError(
+            f"the demo plays its own video; `caer watch {args.video}` reads yours, "
+            f"`caer watch {args.video} --out DIR --with-images` leaves an annotated one"
+        )
     # end as after Ctrl-C, so that the other processes are ended too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     video = fetch_material() / VIDEO
@@ -82,6 +89,7 @@ def main(args: argparse.Namespace) -> int:
     answered = sum(bool(readings) for readings in timeline.values())
     print(summarize(timeline, frames, answered, network, status))
     print(f"Look at {args.out}/timeline.png, annotated.webm, timeline.csv and demo_bag/.")
+    print(f"The same for your own camera or video: {_caer()} watch 0, {_caer()} watch my.mp4")
     if answered >= ENOUGH * frames:
         return 0
     print(
@@ -121,7 +129,7 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
         client = stack.enter_context(Client(on_emotions=hear))
         try:
             client.activate(node)
-            tqdm.write(f"{'stamp':>8}  person  label      confidence  face  scene")
+            tqdm.write(HEADER)
             player = stack.enter_context(Process(player_command, player_log))
             client.spin(lambda: player.status is not None, "hear the bag out", node, 600)
             if player.status:
@@ -155,18 +163,22 @@ class _Changes:
     """Prints a line for every person whose label is new."""
 
     def __init__(self) -> None:
-        self._labels: dict[str, str] = {}
+        self._labels: dict[str, Emotion] = {}
 
     def print(self, message: EmotionArray) -> None:
-        stamp = to_nanoseconds(message.header.stamp) / SECOND
-        for emotion in message.emotions:
-            if self._labels.get(emotion.person_id) != emotion.label:
-                self._labels[emotion.person_id] = emotion.label
-                tqdm.write(
-                    f"{stamp:7.3f}s  {emotion.person_id:6}  {emotion.label:9}  "
-                    f"{emotion.confidence:10.2f}  {emotion.face_weight:4.2f}  "
-                    f"{emotion.context_weight:5.2f}"
-                )
+        result = from_message(message)
+        for reading in result.readings:
+            if self._labels.get(reading.person_id) != reading.emotion:
+                self._labels[reading.person_id] = reading.emotion
+                tqdm.write(describe_change(result.stamp, reading))
+
+
+def _caer() -> str:
+    """Return the command as the caller can type it: in a virtual environment with its folder."""
+    if shutil.which("caer"):
+        return "caer"
+    program = Path(sys.executable).with_name("caer")
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
 
 
 def summarize(

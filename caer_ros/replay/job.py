@@ -122,7 +122,7 @@ def replay(job: Job, show_progress: bool = True, sinks: Sequence[Sink] = ()) -> 
         hidden = None if show_progress else True
         bar = tqdm(total=total, desc=job.bag.name, unit=" images", disable=hidden)
         began = time.monotonic()
-        with run, bar, _stop_on_interrupt() as stopped:
+        with run, bar, stop_on_interrupt() as stopped:
             for batch in paced:
                 run.process(batch)
                 bar.update(run.taken - bar.n)
@@ -132,10 +132,14 @@ def replay(job: Job, show_progress: bool = True, sinks: Sequence[Sink] = ()) -> 
         summary["expectations"] = list(map(asdict, expectations.verdicts(summary["nobody"])))
         write_results(folder, summary, run.recorder)
         if job.with_images:
-            # pictures of people are for who made them
-            for path in (folder, *folder.rglob("*")):
-                path.chmod(0o700 if path.is_dir() else 0o600)
+            make_private(folder)
         return summary
+
+
+def make_private(folder: Path) -> None:
+    """Let nobody else read a folder with pictures of people."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def write_results(folder: Path, summary: dict[str, Any], recorder: Recorder) -> None:
@@ -165,7 +169,7 @@ class _Run:
         self._pipeline = pipeline
         self._clock = Clock(round(job.settings.tracker.death * SECOND))
         self._tally = Tally()
-        self._nobody = _Nobody(pipeline)
+        self._nobody = Nobody(pipeline)
         self._sinks = [self._tally, self.recorder, self._nobody, *sinks]
         self._stamps: dict[str, int] = {}
         self._warnings: dict[str, str] = {}
@@ -224,50 +228,62 @@ class _Run:
         self, bag: Bag, topics: list[str], seconds: float, complete: bool
     ) -> dict[str, Any]:
         """Return what was done and found, as plain values; the expectations are left open."""
-        engine = self._pipeline.engine
-        duration = self._clock.now / SECOND
-        summary: dict[str, Any] = {
-            "bag": str(self._job.bag),
+        name = str(self._job.bag)
+        summary = summarize(name, self._pipeline, self._clock, self._tally, seconds)
+        summary |= {
             "complete": complete,
             "key": self._job.key(),
             "topics": {topic: bag.topics[topic].count for topic in topics},
-            "start": self._clock.start,
-            "duration": duration,
-            "covered": self._clock.covered / SECOND,
-            "seconds": round(seconds, 3),
-            "times_real_time": round(duration / seconds, 2),
             "realtime": self._job.realtime,
-            **self._tally.summary(),
-            "gaps": [
-                {"camera": g.camera, "begin": g.begin / SECOND, "end": g.end / SECOND}
-                for g in self._clock.gaps
-            ],
             "warnings": [*bag.warnings, *self._warnings.values(), *self._clock.warnings],
             "nobody": self._nobody.reason(),
-            "expectations": [],
-            "weights": {
-                "name": self._job.settings.engine.weights,
-                "architecture": engine.spec.architecture,
-                "streams": engine.spec.streams,
-                "trained": list(engine.spec.trained),
-            },
-            "engine": {
-                "name": engine.name,
-                "device": engine.device,
-                "precision": engine.precision,
-            },
             "settings": flatten(asdict(self._job.settings)),
-            "versions": {
-                "caer_ros": package_version(),
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "openvino", "rosbags")},
-            },
         }
-        summary["images"] |= {"lost": bag.lost, "stamp_jumps": self._clock.jumps}
+        summary["images"]["lost"] = bag.lost
         return summary
 
 
-class _Nobody(Sink):
+def summarize(
+    source: str, pipeline: EmotionPipeline, clock: Clock, tally: Tally, seconds: float
+) -> dict[str, Any]:
+    """Return what is told of any run, as plain values: what was perceived, and by what.
+
+    The expectations are left open. `seconds` is how long the run took.
+    """
+    engine = pipeline.engine
+    duration = clock.now / SECOND
+    counts = tally.summary()
+    return {
+        "bag": source,
+        "start": clock.start,
+        "duration": duration,
+        "covered": clock.covered / SECOND,
+        "seconds": round(seconds, 3),
+        "times_real_time": round(duration / seconds, 2),
+        **counts,
+        "images": {**counts["images"], "lost": 0, "stamp_jumps": clock.jumps},
+        "gaps": [
+            {"camera": g.camera, "begin": g.begin / SECOND, "end": g.end / SECOND}
+            for g in clock.gaps
+        ],
+        "expectations": [],
+        "weights": {
+            "name": pipeline.settings.engine.weights,
+            "architecture": engine.spec.architecture,
+            "streams": engine.spec.streams,
+            "trained": list(engine.spec.trained),
+        },
+        "engine": {"name": engine.name, "device": engine.device, "precision": engine.precision},
+        "settings": flatten(asdict(pipeline.settings)),
+        "versions": {
+            "caer_ros": package_version(),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "openvino", "rosbags")},
+        },
+    }
+
+
+class Nobody(Sink):
     """Why nobody is seen: looks again, less strictly, at the 1st, 2nd, 4th, 8th … image."""
 
     def __init__(self, pipeline: EmotionPipeline) -> None:
@@ -357,9 +373,12 @@ def _info_topics(topics: Sequence[str], settings: NodeSettings) -> dict[str, str
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed; pressed again, it interrupts."""
-    pressed = threading.Event()
+def stop_on_interrupt(pressed: threading.Event | None = None) -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C was pressed; pressed again, it interrupts.
+
+    Whoever waits for something else may wait for the event `pressed` too.
+    """
+    pressed = pressed or threading.Event()
 
     def press(signum: int, frame: FrameType | None) -> None:
         pressed.set()

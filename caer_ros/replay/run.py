@@ -17,6 +17,7 @@ from typing import Any
 
 from caer_ros.files import write_json
 from caer_ros.node_settings import load_settings
+from caer_ros.replay.bag import is_bag
 from caer_ros.replay.batch import find_bags, replay_all, sum_up
 from caer_ros.replay.expectations import Expectations
 from caer_ros.replay.job import Job, ReplayError, replay
@@ -59,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise ReplayError(f"--jobs is {args.jobs}, the least is 1")
+    if args.bag.is_file() and not is_bag(args.bag):
+        raise ReplayError(
+            f"{args.bag} is no bag; `caer watch {args.bag}` reads videos, pictures and cameras"
+        )
     try:
         bags = find_bags(args.bag)
     except OSError as error:
@@ -81,7 +86,7 @@ def main(args: argparse.Namespace) -> int:
         raise ReplayError(f"--ray is for a folder of bags, {args.bag} is none")
     if not bags:
         summary = replay(jobs[0])
-        _print(_describe(summary))
+        _print(describe(summary))
         print(f"results: {job.out / 'report.html'}")
         return _status(summary)
     summaries = replay_all(jobs, args.jobs, args.ray)
@@ -111,7 +116,8 @@ def _status(summary: dict[str, Any]) -> int:
     return int(not all(verdict["held"] for verdict in summary["expectations"]))
 
 
-def _describe(summary: dict[str, Any]) -> str:
+def describe(summary: dict[str, Any]) -> str:
+    """Return a summary as lines for the terminal."""
     images = summary["images"]
     lines = [
         f"{summary['bag']}: {summary['duration']:.1f} s in {summary['seconds']:.1f} s, "

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from caer_ros.drawing import COLOURS, draw_readings, ink_on
+from caer_ros.replay.stream import Sink, Step
 from caer_ros.types import LABELS, SECOND, CaerError, FrameResult, Reading
 
 GAP = SECOND
@@ -159,7 +160,7 @@ def _silent() -> Iterator[None]:
         os.close(stderr)
 
 
-class History:
+class History(Sink):
     """Frames' readings for the timeline's picture, ever further apart so that memory is bound."""
 
     def __init__(self) -> None:
@@ -167,8 +168,11 @@ class History:
         self._last: dict[str, int] = {}
         self._spacing = 0
 
-    def add(self, result: FrameResult) -> None:
+    def take(self, step: Step) -> None:
         """Keep a frame's readings, unless the camera's last frame that was kept is too near."""
+        self.add(step.result)
+
+    def add(self, result: FrameResult) -> None:
         if abs(result.stamp - self._last.get(result.camera, -SECOND)) < self._spacing:
             return
         self._last[result.camera] = result.stamp

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from caer_ros.images import ImageError
 from caer_ros.replay.bag import Bag, is_bag
 from caer_ros.types import Frame
 from caer_ros.video import Video, VideoError, is_live, open_video
@@ -17,34 +19,37 @@ from caer_ros.video import Video, VideoError, is_live, open_video
 RETRY = 1.0
 """Seconds from one try to the next to open a camera that has gone away."""
 
+PATIENCE = 5.0
+"""Seconds in which a camera's thread ends, unless its driver hangs."""
+
 Images = Iterable[tuple[int, np.ndarray]]
 """Stamps in ns and uint8 BGR images of shape (height, width, 3)."""
 
 
-class Source:
-    """Frames, in a context manager to iterate over once; this one's are a program's own images.
+class Source(ABC):
+    """Frames, in a context manager to iterate over once.
 
     name: what it is called, and the camera of its frames. live: whether it is a camera or stream.
     length: frames to expect, None where not known. dropped: images passed over so far.
+    stopped: ends the wait for a camera's next image, once set.
     """
 
-    name = "images"
     live = False
     length: int | None = None
     dropped = 0
 
-    def __init__(self, images: Images) -> None:
-        self._images = images
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stopped = threading.Event()
 
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: B027 - some have nothing to close
         pass
 
-    def __iter__(self) -> Iterator[Frame]:
-        for stamp, image in self._images:
-            yield Frame(self.name, stamp, image)
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
 
     @property
     def notes(self) -> list[str]:
@@ -52,14 +57,29 @@ class Source:
         return []
 
 
+class Given(Source):
+    """A program's own images."""
+
+    def __init__(self, images: Images) -> None:
+        super().__init__("images")
+        self._images = images
+
+    def __iter__(self) -> Iterator[Frame]:
+        for stamp, image in self._images:
+            yield Frame(self.name, stamp, image)
+
+
 class Film(Source):
     """Every image of a video, a picture or a folder of pictures, as fast as they are asked for."""
 
     def __init__(self, path: Path, fps: float | None) -> None:
+        super().__init__(str(path))
         self._video = open_video(path, fps)
-        super().__init__(self._video)
-        self.name = str(path)
         self.length = self._video.length
+
+    def __iter__(self) -> Iterator[Frame]:
+        for stamp, image in self._video:
+            yield Frame(self.name, stamp, image)
 
     def __exit__(self, *exception: object) -> None:
         self._video.__exit__(*exception)
@@ -73,9 +93,9 @@ class Recording(Source):
     """Every image of a bag; the cameras are its topics."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
         self._bag = Bag(path)
         self._topics = self._bag.choose_topics()
-        self.name = str(path)
         self.length = sum(self._bag.topics[topic].count for topic in self._topics)
 
     def __exit__(self, *_: object) -> None:
@@ -83,7 +103,14 @@ class Recording(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         for image in self._bag.images(self._topics):
-            yield Frame(image.topic, image.stamp, image.to_bgr())
+            try:
+                frame = Frame(image.topic, image.stamp, image.to_bgr())
+            except ImageError as error:
+                if not self.dropped:
+                    self._bag.warnings.append(f"{image.topic} at {image.time} ns: {error}")
+                self.dropped += 1
+            else:
+                yield frame
 
     @property
     def notes(self) -> list[str]:
@@ -99,7 +126,7 @@ class Camera(Source):
     live = True
 
     def __init__(self, source: str, notify: Callable[[str], object]) -> None:
-        self.name = source
+        super().__init__(source)
         self._notify = notify
         self._newest: queue.Queue[Frame] = queue.Queue(1)
         self._closed = threading.Event()
@@ -114,11 +141,13 @@ class Camera(Source):
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
+        # C++ under a thread that Python leaves behind would abort the process; the next image
+        # ends it, or the end of a try to connect
+        self._thread.join(timeout=PATIENCE)
 
     def __iter__(self) -> Iterator[Frame]:
-        while not self._closed.is_set():
+        while not self._closed.is_set() and not self.stopped.is_set():
             try:
-                # with an end, so that Ctrl-C is heard
                 yield self._newest.get(timeout=0.2)
             except queue.Empty:
                 pass
@@ -175,7 +204,7 @@ def open_source(
         CaerError: where it cannot be opened.
     """
     if not isinstance(source, Path | str | int):
-        return Source(source)
+        return Given(source)
     if is_live(source):
         return Camera(str(source), notify)
     path = Path(str(source))

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from caer_ros.cli import main
 from caer_ros.demo.material import GROUP
 from caer_ros.demo.run import TOPIC, perceive, summarize
 from caer_ros.messages import from_message
@@ -90,3 +91,8 @@ def test_an_interrupted_demo_leaves_no_process_behind(end, material, tmp_path, e
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+def test_a_video_of_one_s_own_is_pointed_to_watch(capsys):
+    assert main(["demo", "my.mp4"]) == 2
+    assert "`caer watch my.mp4`" in capsys.readouterr().err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real browser that runs scripts in a page and takes pictures of it."""
+"""A real browser, a short film, and a camera in the network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import cv2
+import numpy as np
 import pytest
+
+from caer_ros.demo.material import VIDEO
 
 
 class Browser:
@@ -130,3 +136,70 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(program, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def film(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the demo video's first 1.5 seconds: one person, 36 images of 640x360."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    video = cv2.VideoCapture(str(material / VIDEO))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 24, (640, 360))
+    for _ in range(36):
+        writer.write(video.read()[1])
+    writer.release()
+    return path
+
+
+class Stream:
+    """A camera in the network: sends one JPEG again and again to whoever asks, 20 a second."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self._jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+        self._server: ThreadingHTTPServer | None = None
+        self.port = 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/camera.mjpg"
+
+    def start(self) -> None:
+        jpeg, running = self._jpeg, threading.Event()
+        running.set()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
+                try:
+                    while running.is_set():
+                        self.wfile.write(head.encode() + b"\r\n" + jpeg + b"\r\n")
+                        time.sleep(0.05)
+                except OSError:
+                    pass  # the reader has gone
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._running = running
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server:
+            self._running.clear()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+@pytest.fixture
+def stream(film: Path) -> Iterator[Stream]:
+    """Return a camera in the network that shows the film's first image."""
+    stream = Stream(cv2.VideoCapture(str(film)).read()[1])
+    yield stream
+    stream.stop()
