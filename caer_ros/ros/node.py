@@ -30,7 +30,7 @@ class CaerNode(LifecycleNode):
     """Reads cameras and publishes the emotions that the people in their images show.
 
     Publishes `~/emotions`, `~/debug_image` (while somebody subscribes) and `/diagnostics`; serves
-    `~/enable` and `~/reset`. `pipeline` is the class of its pipelines, for a benchmark
+    `~/enable` and `~/reset`. `pipeline` is the class of its pipelines, for a benchmark.
     """
 
     def __init__(
