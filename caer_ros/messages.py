@@ -32,7 +32,12 @@ def to_message(result: FrameResult, frame_id: str, classes: Classes) -> Any:
 
 def to_header(stamp: int, frame_id: str, classes: Classes) -> Any:
     """Return a header from a stamp in ns."""
-    return classes[HEADER](stamp=_to_seconds(stamp, classes[TIME]), frame_id=frame_id)
+    return classes[HEADER](stamp=to_time(stamp, classes), frame_id=frame_id)
+
+
+def to_time(stamp: int, classes: Classes) -> Any:
+    """Return a stamp in ns as a Time message."""
+    return _to_seconds(stamp, classes[TIME])
 
 
 def to_region(face: Face, width: int, height: int, classes: Classes) -> Any:
@@ -59,7 +64,7 @@ def _to_emotion(reading: Reading, width: int, height: int, classes: Classes) -> 
         context_weight=reading.context_weight,
         frames=reading.frames,
         clip_duration=_to_seconds(reading.clip_duration, classes[DURATION]),
-        since=_to_seconds(reading.since, classes[TIME]),
+        since=to_time(reading.since, classes),
     )
 
 

@@ -4,19 +4,38 @@ that replay reads the node's parameter file on a machine without ROS."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+from caer_ros.perception.events import EventSettings
 from caer_ros.perception.pipeline import PipelineSettings
 from caer_ros.settings import SettingError, build, describe, read_parameters, setting
+
+
+@dataclass(frozen=True)
+class HriSettings:
+    """ROS4HRI (REP 155)."""
+
+    publish: bool = setting(
+        False, "publish faces and expressions under /humans/faces too; needs hri_msgs"
+    )
+    width: int = setting(
+        128,
+        "width in pixels of the pictures on /humans/faces/<id>/cropped",
+        minimum=1,
+        maximum=4096,
+    )
+    height: int = setting(128, "height of those pictures in pixels", minimum=1, maximum=4096)
 
 
 @dataclass(frozen=True)
 class NodeSettings(PipelineSettings):
     """What `config/caer.yaml` holds."""
 
+    events: EventSettings = field(default_factory=EventSettings)
+    hri: HriSettings = field(default_factory=HriSettings)
     image_topics: list[str] = setting(
         ["image"], "camera topics, one or several; relative names can be remapped"
     )

@@ -1,57 +1,61 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Calls out when somebody turned sad: how a robot's behaviour code uses the emotions.
+"""Calls out when somebody turned sad, and turns there: a behaviour on the node's events.
 
     python3 greeter.py
-    python3 greeter.py --ros-args -r caer/emotions:=/front_camera/caer/emotions
+    python3 greeter.py --ros-args -r caer/events:=/front_camera/caer/events
 
-An `EmotionArray` comes for every processed image, also with nobody in it, so "nobody is there" can
-be told from "no answer came". Stamps are those of the images: compare them with each other, not
-with the clock of the computer this runs on.
+An event comes once, so nothing has to be remembered here. A face that appears with a sad look
+turns nobody's head; one that turns sad, or has looked so for `events.held` seconds, does.
 """
+
+import math
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
-from caer_ros.msg import Emotion, EmotionArray
+from caer_ros.msg import EmotionEvent
 
 
 class Greeter(Node):
-    """Publishes what to say on `~/say`, once for each time that a person turns sad."""
+    """Publishes what to say on `~/say`."""
 
     def __init__(self) -> None:
         super().__init__("greeter")
-        self.labels: dict[str, dict[str, str]] = {}  # of every camera's persons
         self.say = self.create_publisher(String, "~/say", 10)
-        self.create_subscription(EmotionArray, "caer/emotions", self.react, 10)
+        # transient local: what is true at the start is told too
+        qos = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        self.create_subscription(EmotionEvent, "caer/events", self.react, qos)
 
-    def react(self, message: EmotionArray) -> None:
-        before = self.labels.get(message.camera, {})
-        self.labels[message.camera] = {e.person_id: e.label for e in message.emotions}
-        for emotion in message.emotions:
-            if emotion.emotion == Emotion.SAD and before.get(emotion.person_id) != emotion.label:
-                self.call_out(emotion)
+    def react(self, event: EmotionEvent) -> None:
+        if event.label != "sad":
+            return
+        if event.kind == EmotionEvent.CHANGED:
+            self.call_out(event, f"turned sad, after {event.label_before}")
+        elif event.kind == EmotionEvent.HELD:
+            self.call_out(event, "has been sad for a while")
 
-    def call_out(self, emotion: Emotion) -> None:
-        decided = "face" if emotion.face_weight >= emotion.context_weight else "surroundings"
-        text = (
-            f"{emotion.person_id} turned sad ({emotion.confidence:.0%}, mostly by the {decided})"
-        )
+    def call_out(self, event: EmotionEvent, what: str) -> None:
+        text = f"{event.person_id} {what} ({event.confidence:.0%})"
+        if event.bearing.z:
+            # REP 103: x right and z forward in a camera's optical frame
+            angle = math.degrees(math.atan2(event.bearing.x, event.bearing.z))
+            side = "right" if angle > 0 else "left"
+            text += f", {abs(angle):.0f} degrees to the {side} of {event.camera}"
         self.get_logger().info(text)
         self.say.publish(String(data=text))
 
 
 def main() -> None:
     rclpy.init()
-    greeter = Greeter()
     try:
-        rclpy.spin(greeter)
+        rclpy.spin(Greeter())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        greeter.destroy_node()
         rclpy.try_shutdown()
 
 

@@ -13,6 +13,8 @@ from std_msgs.msg import Header
 
 from caer_ros import messages
 from caer_ros.msg import Emotion, EmotionArray
+from caer_ros.msg import EmotionEvent as EventMessage
+from caer_ros.perception.events import EmotionEvent
 from caer_ros.types import FrameResult
 
 CLASSES: messages.Classes = {
@@ -34,6 +36,23 @@ def to_header(stamp: int, frame_id: str) -> Header:
 def to_emotion_array(result: FrameResult, frame_id: str) -> EmotionArray:
     """Return the message for one processed frame; `messages.from_message` is the way back."""
     return messages.to_message(result, frame_id, CLASSES)
+
+
+def to_event(event: EmotionEvent, frame_id: str) -> EventMessage:
+    """Return the message for something that happened."""
+    reading = event.reading
+    x, y, z = reading.bearing
+    return EventMessage(
+        header=to_header(event.stamp, frame_id),
+        camera=event.camera,
+        person_id=reading.person_id,
+        kind=int(event.kind),
+        label=event.emotion.label,
+        label_before=event.before.label if event.before is not None else "",
+        confidence=reading.probabilities[event.emotion],
+        since=messages.to_time(reading.since, CLASSES),
+        bearing=Vector3(x=x, y=y, z=z),
+    )
 
 
 def to_image(image: np.ndarray, stamp: int, frame_id: str) -> Image:

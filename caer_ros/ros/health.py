@@ -54,8 +54,12 @@ class Health:
         subscriptions: Subscriptions,
         engine: Engine | None,
         weights: str,
+        complaint: str = "",
     ) -> None:
-        """Publish what there is to say; to be called once a period."""
+        """Publish what there is to say; to be called once a period.
+
+        complaint: what is wrong with the graph around the node's publishers.
+        """
         name = self._node.get_fully_qualified_name()
         clock = self._node.get_clock().now()
         values, statuses = statistics.report(
@@ -64,7 +68,7 @@ class Health:
         values = {"state": state, **values, **_engine_values(engine, weights)}
         if problem := self.problem or "; ".join(self._failures[-1:]):
             values["last error"] = problem
-        level, message = self._judge(state, clock.nanoseconds, engine)
+        level, message = self._judge(state, clock.nanoseconds, engine, complaint)
         self._failures = []
         if not subscriptions:
             statuses = []  # nobody listens, so silence is no fault
@@ -91,7 +95,9 @@ class Health:
         self._explained = {c: r for c, r in reasons.items() if c in statistics.silent(EXPLAIN)}
         return reasons
 
-    def _judge(self, state: str, clock: int, engine: Engine | None) -> tuple[bytes, str]:
+    def _judge(
+        self, state: str, clock: int, engine: Engine | None, complaint: str
+    ) -> tuple[bytes, str]:
         """Return level and message of the node as a whole."""
         doubled = self._check_name()
         if self.problem:
@@ -104,6 +110,8 @@ class Health:
             )
         if doubled:
             return DiagnosticStatus.WARN, doubled
+        if complaint:
+            return DiagnosticStatus.WARN, complaint
         if clock == 0:
             return DiagnosticStatus.WARN, "use_sim_time is set, but no time has come on /clock"
         if engine is not None and not engine.spec.trained:

@@ -127,7 +127,7 @@ class CaerNode(LifecycleNode):
         self._pipeline = self._pipeline_class.from_settings(self._settings, ids)
         self._pipeline.warm_up()
         self._statistics = Statistics(topics, self.get_logger())
-        self._outputs = Outputs(self, topics)
+        self._outputs = Outputs(self, topics, self._settings)
         self._worker = Worker(
             self._pipeline,
             compressed=self._settings.image_transport == "compressed",
@@ -187,8 +187,9 @@ class CaerNode(LifecycleNode):
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
             settings = read_settings(self, NodeSettings, parameters)
-            if self._worker is not None:
+            if self._worker is not None and self._outputs is not None:
                 self._worker.update(settings)
+                self._outputs.update(settings)
         except CaerError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for parameter in parameters:
@@ -227,8 +228,14 @@ class CaerNode(LifecycleNode):
     def _report(self) -> None:
         engine = self._pipeline.engine if self._pipeline else None
         weights = self._settings.engine.weights
+        complaint = self._outputs.complaint() if self._outputs else ""
         self.health.report(
-            self._state, self._statistics, self._subscriptions_of_cameras, engine, weights
+            self._state,
+            self._statistics,
+            self._subscriptions_of_cameras,
+            engine,
+            weights,
+            complaint,
         )
 
     @property

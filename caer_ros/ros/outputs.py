@@ -3,47 +3,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 
 from caer_ros.drawing import draw_readings
 from caer_ros.msg import EmotionArray
+from caer_ros.msg import EmotionEvent as EventMessage
+from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.bearing import base_topic
-from caer_ros.ros.conversions import to_emotion_array, to_image
+from caer_ros.perception.events import EmotionEvent, EventDetector
+from caer_ros.ros.conversions import to_emotion_array, to_event, to_image
+from caer_ros.ros.hri import HriFaces
 from caer_ros.ros.parameters import QOS_OVERRIDES
 from caer_ros.types import FrameResult
 
+EVENTS_KEPT = 100
+"""Events that a subscriber who comes late still gets."""
+
 
 class Outputs:
-    """The publishers of a configured node: `~/emotions`, and `~/debug_image` for each camera."""
+    """The publishers of a configured node: `~/emotions`, `~/events`, for each camera
+    `~/debug_image`, and /humans/faces where `hri.publish` asks for it."""
 
-    def __init__(self, node: LifecycleNode, cameras: list[str]) -> None:
+    def __init__(self, node: LifecycleNode, cameras: list[str], settings: NodeSettings) -> None:
         self._node = node
-        self._debug_images: dict[str, Publisher] = {}
+        self._frame_ids: dict[str, str] = {}
+        self._detector = EventDetector(settings.events)
         self._emotions = node.create_lifecycle_publisher(
             EmotionArray, "~/emotions", QoSProfile(depth=10), qos_overriding_options=QOS_OVERRIDES
         )
+        self._events = node.create_lifecycle_publisher(
+            EventMessage,
+            "~/events",
+            QoSProfile(depth=EVENTS_KEPT, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL),
+            qos_overriding_options=QOS_OVERRIDES,
+        )
+        self._hri = HriFaces(node, settings.hri) if settings.hri.publish else None
+        self._debug_images: dict[str, Publisher] = {}
         for camera in cameras:
             topic = "~/debug_image" + (base_topic(camera) if len(cameras) > 1 else "")
             self._debug_images[camera] = node.create_publisher(
                 Image, topic, QoSProfile(depth=1), qos_overriding_options=QOS_OVERRIDES
             )
 
+    def update(self, settings: NodeSettings) -> None:
+        """Let live settings take effect from the next image on."""
+        self._detector.settings = settings.events
+
     def publish(self, result: FrameResult, frame_id: str, image: np.ndarray) -> None:
         """Answer one image; draw it where somebody looks."""
+        self._frame_ids[result.camera] = frame_id
         self._emotions.publish(to_emotion_array(result, frame_id))
+        self._tell(self._detector.update(result), frame_id)
+        if self._hri:
+            self._hri.publish(result, frame_id, image)
         debug_image = self._debug_images[result.camera]
         if debug_image.get_subscription_count():
             drawn = draw_readings(image, result.readings)
             debug_image.publish(to_image(drawn, result.stamp, frame_id))
 
     def forget(self, camera: str) -> None:
-        """Tell that nobody is followed in a camera any more: nothing, by these topics."""
+        """Tell that nobody is followed in a camera any more."""
+        self._tell(self._detector.forget(camera), self._frame_ids.get(camera, ""))
+        if self._hri:
+            self._hri.forget(camera)
+
+    def complaint(self) -> str:
+        """Return what is wrong with the graph around the publishers, empty for nothing."""
+        return self._hri.complaint() if self._hri else ""
 
     def close(self) -> None:
         self._node.destroy_lifecycle_publisher(self._emotions)
+        self._node.destroy_lifecycle_publisher(self._events)
+        if self._hri:
+            self._hri.close()
         for publisher in self._debug_images.values():
             self._node.destroy_publisher(publisher)
+
+    def _tell(self, events: Iterable[EmotionEvent], frame_id: str) -> None:
+        for event in events:
+            self._events.publish(to_event(event, frame_id))

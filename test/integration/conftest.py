@@ -83,10 +83,10 @@ class Graph(Client):
         self._programs.append(Program(command, log, **own, **environment))
         return self._programs[-1]
 
-    def start_node(self, *arguments: str) -> Program:
+    def start_node(self, *arguments: str, **environment: str) -> Program:
         """Start the node, unconfigured, with quick diagnostics."""
         quick = ("-p", "diagnostics_period:=0.1")
-        return self.start(str(NODE), "--ros-args", *quick, *arguments)
+        return self.start(str(NODE), "--ros-args", *quick, *arguments, **environment)
 
     def start_active_node(self, *arguments: str) -> Program:
         program = self.start_node(*arguments)

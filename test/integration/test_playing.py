@@ -3,20 +3,28 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Vector3
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
-from caer_ros.msg import Emotion, EmotionArray
+from caer_ros.demo.material import GROUP
+from caer_ros.msg import EmotionEvent
 from caer_ros.paths import share_folder
 from caer_ros.perception.pipeline import LATE
 from caer_ros.replay.bag import IMAGE, TYPES, image_to_cdr, new_bag
+from caer_ros.ros.conversions import to_image
 from caer_ros.types import SECOND
+
+from .conftest import DEACTIVATE
 
 CAER = str(Path(sys.prefix) / "bin" / "caer")
 BEGIN = 1_600_000_000 * SECOND
@@ -100,7 +108,7 @@ def test_a_paused_bag_waits_and_goes_on(graph, bag):
     [
         (["nowhere"], "nowhere does not exist"),
         (["{bag}", "--topic", "/other"], "has no image topic /other; there are: /image"),
-        (["{bag}", "--rate", "0"], "0 is not above 0"),
+        (["{bag}", "--rate", "0"], "is no number above 0"),
     ],
 )
 def test_what_cannot_be_played_is_an_error_without_traceback(graph, bag, arguments, named):
@@ -112,53 +120,125 @@ def test_what_cannot_be_played_is_an_error_without_traceback(graph, bag, argumen
     assert "Traceback" not in player.output
 
 
-def test_the_greeter_calls_out_once_when_somebody_turns_sad(graph):
-    greeter = share_folder() / "examples" / "greeter.py"
-    graph.start(sys.executable, str(greeter))
+@pytest.fixture
+def planner(graph):
+    """Start an example; return a function that publishes an event, and what the example says."""
     said = []
-    graph.node.create_subscription(String, "/greeter/say", said.append, 10)
-    publisher = graph.node.create_publisher(EmotionArray, "/caer/emotions", 10)
+    qos = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = graph.node.create_publisher(EmotionEvent, "/caer/events", qos)
+    graph.node.create_subscription(String, "/greeter/say", lambda m: said.append(m.data), 10)
 
-    def tell(*labels: tuple[str, str]) -> None:
+    def tell(person, kind, label="", before="", **fields):
         publisher.publish(
-            EmotionArray(
-                emotions=[
-                    Emotion(
-                        person_id=person,
-                        emotion=getattr(Emotion, label.upper()),
-                        label=label,
-                        confidence=0.8,
-                        face_weight=0.3,
-                        context_weight=0.7,
-                    )
-                    for person, label in labels
-                ]
+            EmotionEvent(
+                camera="/eye",
+                person_id=person,
+                kind=kind,
+                label=label,
+                label_before=before,
+                confidence=0.8,
+                **fields,
             )
         )
 
-    def heard() -> list[str]:
-        return [message.data for message in said if not message.data.startswith("p0000")]
+    def start(example):
+        program = graph.start(sys.executable, str(share_folder() / "examples" / example))
+        numbers = itertools.count()
 
-    # the greeter's first words are lost while its publisher has not found the subscriber here
-    graph.spin(lambda: said, again=lambda: (tell(("p0000", "sad")), tell()))
+        def next_person():
+            number = next(numbers)
+            tell(f"q{number - 1}", EmotionEvent.LOST, "sad")
+            tell(f"q{number}", EmotionEvent.HELD, "sad")
 
-    tell(("p0001", "happy"), ("p0002", "sad"))
-    tell(("p0001", "sad"), ("p0002", "sad"))
-    tell(("p0001", "sad"))
-    tell()
-    tell(("p0003", "sad"))
+        # its words are lost until its publisher has found the subscriber here
+        graph.spin(lambda: said, "the example speaks", again=next_person)
+        tell(f"q{next(numbers) - 1}", EmotionEvent.LOST, "sad")
+        return program
 
-    graph.spin(lambda: len(heard()) == 3)
-    assert [words.split()[0] for words in heard()] == ["p0002", "p0001", "p0003"]
-    assert heard()[0] == "p0002 turned sad (80%, mostly by the surroundings)"
+    return start, tell, said
 
 
-def test_the_greeter_understands_the_real_node(graph):
-    graph.start_active_node()
-    greeter = graph.start(sys.executable, str(share_folder() / "examples" / "greeter.py"))
-    graph.spin(lambda: graph.node.count_subscribers("/caer/emotions") == 2)
+def test_the_greeter_calls_out_once_when_somebody_turns_sad(graph, planner):
+    start, tell, said = planner
+    greeter = start("greeter.py")
 
-    graph.answer(graph.picture)
+    tell("p0001", EmotionEvent.APPEARED, "sad")
+    tell("p0001", EmotionEvent.CHANGED, "happy", "sad")
+    tell("p0001", EmotionEvent.CHANGED, "sad", "happy", bearing=Vector3(x=0.5, y=0.0, z=0.5))
+    tell("p0001", EmotionEvent.HELD, "sad")
+    tell("p0001", EmotionEvent.LOST, "sad")
 
-    assert not greeter.ended
+    graph.spin(lambda: len([words for words in said if words.startswith("p0001")]) == 2)
+    assert [words for words in said if words.startswith("p0001")] == [
+        "p0001 turned sad, after happy (80%), 45 degrees to the right of /eye",
+        "p0001 has been sad for a while (80%)",
+    ]
     assert greeter.stop() == 0
+
+
+def test_the_tree_comforts_who_is_sad_until_that_is_over(graph, planner):
+    start, tell, said = planner
+    tree = start("py_trees_greeter.py")
+
+    tell("p0001", EmotionEvent.CHANGED, "sad", "happy")
+    tell("p0002", EmotionEvent.HELD, "happy")
+    tell("p0003", EmotionEvent.HELD, "sad")
+
+    graph.spin(lambda: "p0003, can I help you?" in said)
+    assert not any(words.startswith(("p0001", "p0002")) for words in said)
+    assert tree.stop() == 0
+
+
+def test_the_greeter_understands_the_real_node(graph, material):
+    group = cv2.resize(cv2.imread(str(material / GROUP)), (640, 480))
+    graph.start_active_node("-p", "events.held:=0.5", "-p", "tracker.id_prefix:=p")
+    heard = []
+    qos = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    graph.node.create_subscription(EmotionEvent, "/caer/events", heard.append, qos)
+
+    def kinds(person):
+        return [event.kind for event in heard if event.person_id == person]
+
+    graph.spin(
+        lambda: EmotionEvent.HELD in kinds("p0001"),
+        "a look is held",
+        again=lambda: graph.publish(to_image(group, graph.now(), "head")),
+    )
+    # no image comes any more
+    graph.spin(lambda: EmotionEvent.LOST in kinds("p0001"), "the person is lost")
+
+    first = next(event for event in heard if event.person_id == "p0001")
+    assert (first.kind, first.camera, first.header.frame_id) == (0, "/image", "head")
+    assert first.label
+    assert 0 < first.confidence <= 1
+    assert kinds("p0001").count(EmotionEvent.APPEARED) == 1
+
+    late = []
+    graph.node.create_subscription(EmotionEvent, "/caer/events", late.append, qos)
+    graph.spin(lambda: late == heard, "who comes late hears it too")
+
+
+@pytest.mark.parametrize("how", ["reset", "disable", "deactivate"])
+def test_who_is_forgotten_is_lost_at_once(graph, material, how):
+    group = cv2.resize(cv2.imread(str(material / GROUP)), (640, 480))
+    graph.start_active_node()
+    heard = []
+    graph.node.create_subscription(EmotionEvent, "/caer/events", heard.append, 100)
+    graph.spin(
+        lambda: sum(event.kind == EmotionEvent.APPEARED for event in heard) == 5,
+        "five persons appear",
+        again=lambda: graph.publish(to_image(group, graph.now(), "head")),
+    )
+
+    if how == "reset":
+        graph.call(Trigger, "/caer/reset", Trigger.Request())
+    elif how == "disable":
+        graph.call(SetBool, "/caer/enable", SetBool.Request(data=False))
+    else:
+        assert graph.change_state(DEACTIVATE)
+
+    def lost():
+        return {event.person_id for event in heard if event.kind == EmotionEvent.LOST}
+
+    graph.spin(lambda: len(lost()) == 5)
+    graph.spin(lambda: graph.values()["persons"] == "0")
