@@ -165,3 +165,27 @@ def test_ray_gives_what_processes_give_and_reports_to_nobody(jobs, tmp_path, mon
     timeline = (jobs[0].out / "timeline.csv").read_bytes()
     assert (tmp_path / "ray" / "timeline.csv").read_bytes() == timeline
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_ray_does_the_bag_of_a_killed_worker_again(jobs, tmp_path, monkeypatch):
+    (tmp_path / "killed.py").write_text(
+        "import os, signal\n"
+        "from caer_ros.replay.job import Job\n"
+        "class Killed(Job):\n"
+        "    def done(self):\n"
+        "        mark = self.out.with_suffix('.killed')\n"
+        "        if not mark.exists():\n"
+        "            mark.parent.mkdir(parents=True, exist_ok=True)\n"
+        "            mark.touch()\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().done()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    killed = importlib.import_module("killed").Killed(jobs[0].bag, tmp_path / "out" / "killed")
+
+    summaries = replay_all([killed, jobs[2]], 1, "local")
+
+    assert (tmp_path / "out" / "killed.killed").exists()
+    assert all(summary["complete"] for summary in summaries)
+    assert (killed.out / "timeline.csv").is_file()
