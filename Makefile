@@ -29,7 +29,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH PYTHONPATH
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-gpu lint benchmark-peers parameters weights lock audit clean
+.PHONY: help setup demo test test-ros test-slow test-gpu lint benchmark-peers parameters weights lock audit clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read name text; do \
@@ -42,6 +42,9 @@ demo: setup ## a video through the real node; results in demo_out/
 
 test: setup $(STAMPS)/dev lint ## lint and the test suite
 	@$(BIN)/pytest
+
+test-ros: setup $(STAMPS)/test ## the tests of the node and its graph; no PyTorch
+	@$(BIN)/pytest test/ros test/integration test/test_images.py
 
 test-slow: setup $(STAMPS)/dev ## the tests that take minutes
 	@$(BIN)/pytest -m "slow and not gpu"
@@ -104,6 +107,10 @@ BASE := requirements/ros-$(ROS_DISTRO).txt requirements/base.txt requirements/mo
 $(STAMPS)/base: $(BASE) $(STAMPS)/venv
 	@echo "Installing ROS 2 ($(ROS_DISTRO)), OpenVINO and OpenCV into $(VENV) (a minute the first time)"
 	@$(INSTALL) $(BASE:%=-r %) || $(NO_PACKAGES)
+	@touch $@
+
+$(STAMPS)/test: requirements/test.txt $(STAMPS)/base
+	@$(INSTALL) -r requirements/test.txt || $(NO_PACKAGES)
 	@touch $@
 
 $(STAMPS)/dev: requirements/dev.txt requirements/torch.txt $(STAMPS)/base

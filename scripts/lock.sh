@@ -27,6 +27,6 @@ for distribution in kilted jazzy; do
   lock "ros-$distribution" -c base.txt
 done
 # An apt ROS gets these too, and keeps its own NumPy and setuptools.
-for name in apt train int8 ray dev benchmarks; do
+for name in apt train int8 ray test dev benchmarks; do
   lock "$name" -c base.txt $(leave_out numpy setuptools torch $cuda)
 done

@@ -89,7 +89,7 @@ def test_each_distribution_has_an_environment_of_its_own():
     assert ".venv-jazzy/bin/pytest" in environment("jazzy")
 
 
-LOCKED = ["apt", "base", "benchmarks", "dev", "int8", "models", "ray", "train"]
+LOCKED = ["apt", "base", "benchmarks", "dev", "int8", "models", "ray", "test", "train"]
 LOCKED += ["ros-jazzy", "ros-kilted"]
 
 
