@@ -287,9 +287,7 @@ def _read_header(data: bytes) -> tuple[int, int]:
     if data.startswith(_JPEG):
         return _read_jpeg_header(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        if data.rfind(b"IEND") == -1:
-            raise _cut(data)
-        return struct.unpack_from(">2I", data, 16)
+        return _read_png_header(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
             raise _cut(data)
@@ -323,6 +321,20 @@ def _read_jpeg_header(data: bytes) -> tuple[int, int]:
                 raise _cut(data)
             return size
     raise _cut(data)
+
+
+def _read_png_header(data: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG of whole chunks (ISO/IEC 15948, clause 5).
+
+    OpenCV 4.12 allocates the length that a chunk claims, up to 4 GB, before it reads it.
+    """
+    position = 8
+    while data[position + 4 : position + 8] != b"IEND":
+        position += 12 + struct.unpack_from(">I", data, position)[0]
+        if position >= len(data):
+            raise _cut(data)
+    width, height = struct.unpack_from(">2I", data, 16)
+    return width, height
 
 
 def _read_webp_header(data: bytes) -> tuple[int, int]:

@@ -319,6 +319,17 @@ def test_a_webp_with_transparency_has_its_size_elsewhere():
         decode(message, max_pixels=299)
 
 
+def test_a_png_whose_chunk_claims_more_than_there_is_is_refused(monkeypatch):
+    """OpenCV allocates what is claimed: 4 GB and 3 s for an image of 2 kB."""
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    message = compressed(colours(8, 8), ".png")
+    message.data = message.data[:33] + b"\xff\xff\xff\x00" + message.data[37:]
+
+    with pytest.raises(ImageError, match="cut short") as error:
+        decode(message)
+    assert error.value.cause == "truncated"
+
+
 def test_a_jpeg_with_too_few_bytes_for_its_size_is_refused():
     """OpenCV fills the rest with grey."""
     with pytest.raises(ImageError, match="too few for 7000 x 7000 pixels") as error:
