@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from array import array
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Vector3
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from caer_ros import messages
@@ -68,4 +69,13 @@ def to_image(image: np.ndarray, stamp: int, frame_id: str) -> Image:
         encoding="bgr8",
         step=3 * width,
         data=data,
+    )
+
+
+def to_compressed_image(image: np.ndarray, stamp: int, frame_id: str) -> CompressedImage:
+    """Return uint8 BGR of shape (height, width, 3) as a JPEG, named as image_transport does."""
+    data = array("B")
+    data.frombytes(cv2.imencode(".jpg", image)[1].data.cast("B"))
+    return CompressedImage(
+        header=to_header(stamp, frame_id), format="bgr8; jpeg compressed bgr8", data=data
     )

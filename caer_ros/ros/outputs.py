@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from caer_ros.drawing import draw_readings
 from caer_ros.msg import EmotionArray
@@ -17,7 +18,7 @@ from caer_ros.msg import EmotionEvent as EventMessage
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.bearing import base_topic
 from caer_ros.perception.events import EmotionEvent, EventDetector
-from caer_ros.ros.conversions import to_emotion_array, to_event, to_image
+from caer_ros.ros.conversions import to_compressed_image, to_emotion_array, to_event, to_image
 from caer_ros.ros.hri import HriFaces
 from caer_ros.ros.parameters import QOS_OVERRIDES
 from caer_ros.types import FrameResult
@@ -28,7 +29,7 @@ EVENTS_KEPT = 100
 
 class Outputs:
     """The publishers of a configured node: `~/emotions`, `~/events`, for each camera
-    `~/debug_image`, and /humans/faces where `hri.publish` asks for it."""
+    `~/debug_image`, raw and as JPEG, and /humans/faces where `hri.publish` asks for it."""
 
     def __init__(self, node: LifecycleNode, cameras: list[str], settings: NodeSettings) -> None:
         self._node = node
@@ -44,12 +45,16 @@ class Outputs:
             qos_overriding_options=QOS_OVERRIDES,
         )
         self._hri = HriFaces(node, settings.hri) if settings.hri.publish else None
-        self._debug_images: dict[str, Publisher] = {}
+        self._debug_images: dict[str, tuple[Publisher, Publisher]] = {}
         for camera in cameras:
             topic = "~/debug_image" + (base_topic(camera) if len(cameras) > 1 else "")
-            self._debug_images[camera] = node.create_publisher(
-                Image, topic, QoSProfile(depth=1), qos_overriding_options=QOS_OVERRIDES
+            raw, jpeg = (
+                node.create_publisher(
+                    kind, name, QoSProfile(depth=1), qos_overriding_options=QOS_OVERRIDES
+                )
+                for kind, name in ((Image, topic), (CompressedImage, f"{topic}/compressed"))
             )
+            self._debug_images[camera] = raw, jpeg
 
     def update(self, settings: NodeSettings) -> None:
         """Let live settings take effect from the next image on."""
@@ -62,10 +67,14 @@ class Outputs:
         self._tell(self._detector.update(result), frame_id)
         if self._hri:
             self._hri.publish(result, frame_id, image)
-        debug_image = self._debug_images[result.camera]
-        if debug_image.get_subscription_count():
+        raw, jpeg = self._debug_images[result.camera]
+        wanted = raw.get_subscription_count(), jpeg.get_subscription_count()
+        if any(wanted):
             drawn = draw_readings(image, result.readings)
-            debug_image.publish(to_image(drawn, result.stamp, frame_id))
+            if wanted[0]:
+                raw.publish(to_image(drawn, result.stamp, frame_id))
+            if wanted[1]:
+                jpeg.publish(to_compressed_image(drawn, result.stamp, frame_id))
 
     def forget(self, camera: str) -> None:
         """Tell that nobody is followed in a camera any more."""
@@ -82,7 +91,7 @@ class Outputs:
         self._node.destroy_lifecycle_publisher(self._events)
         if self._hri:
             self._hri.close()
-        for publisher in self._debug_images.values():
+        for publisher in itertools.chain(*self._debug_images.values()):
             self._node.destroy_publisher(publisher)
 
     def _tell(self, events: Iterable[EmotionEvent], frame_id: str) -> None:

@@ -23,6 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from caer_ros.demo.material import GROUP
+from caer_ros.images import decode, to_bgr
 from caer_ros.network.spec import NetworkSpec, resolve_weights
 from caer_ros.ros.conversions import to_header, to_image
 
@@ -181,16 +182,21 @@ def test_reset_forgets_all_persons(served):
     assert served.answer(served.picture)
 
 
-def test_the_debug_image_is_drawn_only_for_those_who_look(served):
-    served.spin(lambda: served.node.count_publishers("/caer/debug_image") == 1)
+@pytest.mark.parametrize(
+    ("kind", "topic"),
+    [(Image, "/caer/debug_image"), (CompressedImage, "/caer/debug_image/compressed")],
+)
+def test_the_debug_image_is_drawn_only_for_those_who_look(kind, topic, served):
+    served.spin(lambda: served.node.count_publishers(topic) == 1)
     seen = []
-    subscription = served.node.create_subscription(Image, "/caer/debug_image", seen.append, 5)
+    subscription = served.node.create_subscription(kind, topic, seen.append, 5)
     served.spin(
         lambda: seen, "a debug image comes", again=lambda: served.publish(served.picture())
     )
     served.node.destroy_subscription(subscription)
 
-    assert (seen[0].width, seen[0].height, seen[0].encoding) == (320, 240, "bgr8")
+    picture = to_bgr(seen[0]) if kind is Image else decode(seen[0])
+    assert picture.shape == (240, 320, 3)
     assert seen[0].header.frame_id == "head"
 
 
