@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from caer_ros.paths import package_version
+from caer_ros.process import keep_opencv_to_one_thread
 from caer_ros.text import printable
 from caer_ros.types import CaerError
 
@@ -63,6 +64,7 @@ VERBS = {name: verb for group in GROUPS.values() for name, verb in group.items()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status: 2 for a usage error, a `CaerError`, a file that
     cannot be read or written, or a verb that needs a library which is not installed."""
+    keep_opencv_to_one_thread()
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments.pop(0) if arguments else "--help"
     try:

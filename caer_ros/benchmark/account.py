@@ -7,12 +7,12 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from caer_ros.perception import pipeline as pipeline_module
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.types import Frame, FrameResult
 
@@ -21,6 +21,11 @@ INFERENCE = ("detector", "network")
 
 WARM_UP = 60
 """Images not counted: clips fill, buffers and caches grow to their size."""
+
+
+def _clock() -> np.ndarray:
+    """Return seconds of all threads of the process, and of the calling one."""
+    return np.array([time.process_time(), time.thread_time()])
 
 
 class AccountingPipeline(EmotionPipeline):
@@ -37,14 +42,15 @@ class AccountingPipeline(EmotionPipeline):
 
     @classmethod
     def from_settings(
-        cls, settings: PipelineSettings, ids: Iterator[str] | None = None
+        cls,
+        settings: PipelineSettings,
+        ids: Iterator[str] | None = None,
+        clock: Callable[[], Any] = _clock,
     ) -> AccountingPipeline:
         before = _threads()
-        self = super().from_settings(settings, ids)
+        self = super().from_settings(settings, ids, clock)
         assert isinstance(self, cls)
         self._before = before
-        # the steps are timed by the processor's clocks from now on
-        vars(pipeline_module)["perf_counter"] = _clock
         return self
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
@@ -86,11 +92,6 @@ class AccountingPipeline(EmotionPipeline):
         # the clock of another thread of this process, as pthread_getcpuclockid(3) numbers it
         clocks = (~thread << 3 | 6 for thread in self._engine_threads)
         return np.array([time.process_time(), sum(map(time.clock_gettime, clocks))])
-
-
-def _clock() -> np.ndarray:
-    """Return seconds of all threads of the process, and of the calling one."""
-    return np.array([time.process_time(), time.thread_time()])
 
 
 def _threads() -> set[int]:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +47,7 @@ class TorchEngine(Engine):
         # all cores would be no faster alone and fifty times slower beside any other busy thread,
         # for which torch's own threads then wait spinning
         cores = len(os.sched_getaffinity(0))
-        torch.set_num_threads(settings.threads or max(1, min(4, cores - 1)))
-        # f32 is to be f32 on a GPU too, whose convolutions round to TF32's 10 bits by default
-        torch.backends.cudnn.allow_tf32 = False
+        self._threads = settings.threads or max(1, min(4, cores - 1))
         model = load_checkpoint(weights)
         self.spec = model.spec
         fold_normalisation(model)
@@ -60,7 +60,8 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def infer(self, batch: Batch) -> Prediction:
         try:
-            scores, weights, attention = self._model(*map(self._tensor, batch.arrays))
+            with _process_state(self._threads):
+                scores, weights, attention = self._model(*map(self._tensor, batch.arrays))
         except RuntimeError as error:
             raise device_error(error, self.device) from error
         return Prediction(
@@ -77,6 +78,23 @@ class TorchEngine(Engine):
 
     def _tensor(self, array: np.ndarray | None) -> Tensor | None:
         return None if array is None else torch.from_numpy(array).to(self._device)
+
+
+@contextmanager
+def _process_state(threads: int) -> Iterator[None]:
+    """Run the body on so many threads and in full f32; leave the process as it was.
+
+    On a GPU convolutions would else round f32 to TF32's 10 bits.
+    """
+    cudnn = torch.backends.cudnn
+    before = torch.get_num_threads(), cudnn.allow_tf32
+    torch.set_num_threads(threads)
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cudnn.allow_tf32 = before[1]
 
 
 def fold_normalisation(model: nn.Module) -> None:

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import openvino as ov
+from openvino import opset13 as ops
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from caer_ros.perception.boxes import iou, weighted_nms
 from caer_ros.perception.crops import halve
+from caer_ros.perception.search import SAME_FACE_IOU, Region
 from caer_ros.settings import setting
 from caer_ros.types import CaerError, Face
 
@@ -31,8 +34,15 @@ YUNET_OUTPUTS = tuple(
 YUNET_SIZE = 320
 """Edge of the input in pixels where the model leaves it open."""
 
-SAME_FACE_IOU = 0.3
-"""Boxes that overlap by more belong to one face (MediaPipe's value for BlazeFace)."""
+BLAZEFACE_INPUTS = {"whole": (256, 256), "tile": (448, 320), "crop": (96, 96)}
+"""Width and height in pixels to which the network is set for each kind of region. It was trained
+for the first, and is convolutional."""
+
+SURE_SIZE = 14.0
+"""Pixels of the input that a face has to have to be found (benchmarks/detection_range.py)."""
+
+SCATTER = 1.2
+"""How much longer than `detector.min_size` a face has to be, so that its box is never shorter."""
 
 CLOSE = 3.0
 """Edge of the square in which a face is looked at closely, as a multiple of the face's."""
@@ -71,8 +81,8 @@ class DetectorSettings:
     )
     interval: int = setting(
         1,
-        "detect in every n-th image of a camera and predict the boxes in between; new faces are "
-        "found up to n - 1 images later",
+        "look for faces in every n-th image of a camera and predict the boxes in between; new "
+        "faces are found up to n - 1 images later",
         minimum=1,
         maximum=30,
         live=True,
@@ -86,8 +96,9 @@ class DetectorSettings:
     )
     min_size: int = setting(
         20,
-        "least length of a face box's shorter side in pixels; smaller faces hold too little to "
-        "read an emotion from",
+        "least length of a face box's shorter side in pixels, which is how far to look: people "
+        "are found from 1.2 times that on; what that costs grows with the square of the image's "
+        "size over it, and smaller faces hold too little to read an emotion from",
         minimum=1,
         maximum=4096,
         live=True,
@@ -95,7 +106,13 @@ class DetectorSettings:
 
 
 class FaceDetector:
-    """BGR image in, faces out, the largest first."""
+    """BGR image in, faces out, the largest first.
+
+    inputs: width and height of the network's input for each kind of `Region`, in pixels.
+    sure: length in pixels of the input from which on a face is found.
+    """
+
+    sure = SURE_SIZE
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Load and compile the model.
@@ -110,39 +127,54 @@ class FaceDetector:
         try:
             core = ov.Core()
             model = core.read_model(path)
-            self._decode, height, width = _prepare(model, path)
             config = {
                 "PERFORMANCE_HINT": "LATENCY",
                 **({"INFERENCE_NUM_THREADS": settings.threads} if settings.threads else {}),
                 **({"INFERENCE_PRECISION_HINT": "f32"} if settings.precision == "f32" else {}),
             }
-            compiled = core.compile_model(_accept_bgr(model), "CPU", config)
+            self.inputs: Mapping[str, tuple[int, int]] = _inputs(model, path)
+            networks = {
+                size: _Network(core, path, size, config) for size in set(self.inputs.values())
+            }
         except RuntimeError as error:
             raise DetectorError(f"OpenVINO cannot read detector.model {path}: {error}") from error
-        self._request = compiled.create_infer_request()
-        self._input = np.zeros((1, height, width, 3), np.uint8)
-        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
-        self._outputs = {
-            output.get_any_name(): self._request.get_output_tensor(i).data
-            for i, output in enumerate(compiled.outputs)
-        }
+        self._networks = {kind: networks[size] for kind, size in self.inputs.items()}
 
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """Find the faces in a uint8 BGR image (height, width, 3) of any size.
+    @property
+    def least(self) -> float:
+        """Length in image pixels from which on faces are wanted, however large the image."""
+        return SCATTER * self.settings.min_size
 
-        Boxes are in pixels of `image` and may reach beyond it. The order is by falling area.
+    def detect(self, image: np.ndarray, region: Region | None = None) -> list[Face]:
+        """Find the faces in a region of a uint8 BGR image (height, width, 3), or in all of it.
+
+        Boxes are in pixels of `image` and may reach beyond it, but not beyond the region inside
+        of it: what is cut off there belongs to another region. The order is by falling area.
 
         Raises:
             DetectorError: for an image of another shape or type, and where OpenVINO failed.
         """
-        rows, scores = self._find(image, self.settings.min_score)
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
+            raise DetectorError(
+                f"image is {image.dtype} {image.shape}, expected uint8 (height, width, 3)"
+            )
+        height, width = image.shape[:2]
+        region = region or Region("whole", 0, 0, width, height)
+        part = image[region.y1 : region.y2, region.x1 : region.x2]
+        if not part.size:
+            return []
+        rows, scores = self._networks[region.kind].run(part, self.settings.min_score)
         rows, scores = weighted_nms(rows, scores, SAME_FACE_IOU)
+        rows += np.tile([region.x1, region.y1], 4)
         boxes, eyes = rows[:, :4], rows[:, 6:] - rows[:, 4:6]
         sizes = boxes[:, 2:] - boxes[:, :2]
+        low = np.where(np.array(region[1:3]) > 0, region[1:3], -np.inf)
+        high = np.where(np.array(region[3:]) < (width, height), region[3:], np.inf)
+        inside = ((boxes[:, :2] >= low) & (boxes[:, 2:] <= high)).all(axis=1)
         rolls = np.arctan2(eyes[:, 1], eyes[:, 0])
         found = np.column_stack([boxes, scores, rolls])
         order = np.lexsort((boxes[:, 1], boxes[:, 0], -sizes.prod(axis=1)))
-        order = order[sizes[order].min(axis=1) >= self.settings.min_size]
+        order = order[(inside & (sizes.min(axis=1) >= self.settings.min_size))[order]]
         return [Face(*row) for row in found[order].tolist()]
 
     def look(self, image: np.ndarray, face: Face) -> float:
@@ -156,25 +188,37 @@ class FaceDetector:
         """
         edge = round(CLOSE * max(face.width, face.height))
         middle = (face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2
-        rows, scores = self._find(cv2.getRectSubPix(image, (edge, edge), middle), 0.05)
+        close = cv2.getRectSubPix(image, (edge, edge), middle)
+        rows, scores = self._networks["whole"].run(close, 0.05)
         x, y = (edge - face.width) / 2, (edge - face.height) / 2
         own = iou(rows[:, :4], np.array([[x, y, x + face.width, y + face.height]]))[:, 0]
         return float(scores[own > SAME_FACE_IOU].max(initial=0.0))
 
     def close(self) -> None:
         """Free the model; the detector must not be used afterwards."""
-        self._outputs.clear()
-        del self._request
+        self._networks.clear()
 
-    def _find(self, image: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the model finds, before its boxes are merged: rows and scores.
 
-        They are those of `Decoder`, in pixels of `image`.
-        """
-        if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
-            raise DetectorError(
-                f"image is {image.dtype} {image.shape}, expected uint8 (height, width, 3)"
-            )
+class _Network:
+    """A model compiled for one size of its input."""
+
+    def __init__(
+        self, core: ov.Core, path: Path, size: tuple[int, int], config: dict[str, Any]
+    ) -> None:
+        width, height = size
+        model = core.read_model(path)
+        self._decode = _fit(model, width, height)
+        compiled = core.compile_model(_accept_bgr(model), "CPU", config)
+        self._request = compiled.create_infer_request()
+        self._input = np.zeros((1, height, width, 3), np.uint8)
+        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
+        self._outputs = {
+            output.get_any_name(): self._request.get_output_tensor(i).data
+            for i, output in enumerate(compiled.outputs)
+        }
+
+    def run(self, image: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows as a `Decoder` gives them, but in pixels of `image`, and their scores."""
         scale, left, top = self._letterbox(image)
         try:
             self._request.infer()
@@ -218,43 +262,37 @@ def find_blazeface() -> Path:
     return path
 
 
-def decode_blazeface(
-    outputs: dict[str, np.ndarray], min_score: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Decode BlazeFace back (Bazarevsky et al. 2019): offsets from cell centres, logits.
+def blazeface_decoder(width: int, height: int) -> Decoder:
+    """Return the decoder of BlazeFace back (Bazarevsky et al. 2019) for an input of this size.
 
-    `regressors` (1, 896, 16) holds centre offset, width and height in input pixels, and the
-    offsets of six key points, the eyes first; `classificators` (1, 896, 1) the logits.
-    """
-    logits = outputs["classificators"][0, :, 0]
-    chosen = np.flatnonzero(logits >= np.log(min_score / (1.0 - min_score)))
-    regressors = outputs["regressors"][0, chosen].astype(np.float64)
-    middle = ANCHORS[chosen] + regressors[:, :2]
-    half = regressors[:, 2:4] / 2
-    eyes = np.tile(ANCHORS[chosen], 2) + regressors[:, 4:8]
-    # clipped so that no logit overflows
-    scores = 1.0 / (1.0 + np.exp(-np.clip(logits[chosen].astype(np.float64), -80, 80)))
-    return np.concatenate([middle - half, middle + half, eyes], axis=1), scores
-
-
-def _anchors() -> np.ndarray:
-    """Return the 896 cell centres (x, y) in pixels of the 256x256 input.
-
-    Two anchors a cell of the 16x16 grid (stride 16), then six a cell of the 8x8 grid (stride 32).
+    `regressors` (1, anchors, 16) holds the centre's offset from the anchor, width and height in
+    input pixels, and the offsets of six key points, the eyes first; `classificators`
+    (1, anchors, 1) the logits. Anchors are cell centres: two in each cell of stride 16, then six
+    in each of stride 32.
     """
     grids = []
     for stride, repeats in ((16, 2), (32, 6)):
-        rows, columns = np.indices((256 // stride, 256 // stride))
+        rows, columns = np.indices((height // stride, width // stride))
         cells = np.stack([columns.ravel(), rows.ravel()], axis=1)
         grids.append(np.repeat((cells + 0.5) * stride, repeats, axis=0))
-    return np.concatenate(grids)
+    anchors = np.concatenate(grids)
+
+    def decode(outputs: dict[str, np.ndarray], min_score: float) -> tuple[np.ndarray, np.ndarray]:
+        logits = outputs["classificators"][0, :, 0]
+        chosen = np.flatnonzero(logits >= np.log(min_score / (1.0 - min_score)))
+        regressors = outputs["regressors"][0, chosen].astype(np.float64)
+        middle = anchors[chosen] + regressors[:, :2]
+        half = regressors[:, 2:4] / 2
+        eyes = np.tile(anchors[chosen], 2) + regressors[:, 4:8]
+        # clipped so that no logit overflows
+        scores = 1.0 / (1.0 + np.exp(-np.clip(logits[chosen].astype(np.float64), -80, 80)))
+        return np.concatenate([middle - half, middle + half, eyes], axis=1), scores
+
+    return decode
 
 
-ANCHORS = _anchors()
-
-
-def yunet_decoder(height: int, width: int) -> Decoder:
-    """Return the decoder of YuNet (Wu et al. 2023) for an input of `height` by `width`.
+def yunet_decoder(width: int, height: int) -> Decoder:
+    """Return the decoder of YuNet (Wu et al. 2023) for an input of this size.
 
     For each stride: `cls` and `obj` (1, cells, 1) are probabilities whose geometric mean is the
     score; `bbox` (1, cells, 4) has the centre's offset and the logarithm of the size, `kps`
@@ -281,20 +319,37 @@ def yunet_decoder(height: int, width: int) -> Decoder:
     return decode
 
 
-def _prepare(model: ov.Model, path: Path) -> tuple[Decoder, int, int]:
-    """Return the decoder for `model` and the height and width of its input, made static."""
+def _inputs(model: ov.Model, path: Path) -> dict[str, tuple[int, int]]:
+    """Return the input's width and height for each kind of region."""
     names = {output.get_any_name() for output in model.outputs}
     if names == {"regressors", "classificators"}:
-        return decode_blazeface, 256, 256
+        return BLAZEFACE_INPUTS
     if not names.issuperset(YUNET_OUTPUTS):
         raise DetectorError(
             f"detector.model {path} has outputs {sorted(names)}, expected those of "
             f"BlazeFace back or YuNet ({', '.join(YUNET_OUTPUTS)})"
         )
-    shape = model.input().partial_shape
-    height, width = (d.get_length() if d.is_static else YUNET_SIZE for d in list(shape)[2:])
-    model.reshape([1, 3, height, width])
-    return yunet_decoder(height, width), height, width
+    # of many files the size is fixed
+    shape = list(model.input().partial_shape)
+    height, width = (d.get_length() if d.is_static else YUNET_SIZE for d in shape[2:])
+    return dict.fromkeys(BLAZEFACE_INPUTS, (width, height))
+
+
+def _fit(model: ov.Model, width: int, height: int) -> Decoder:
+    """Set the input of `model` to this size and return the decoder for it."""
+    if model.input().partial_shape[3] != 3:
+        model.reshape([1, 3, height, width])
+        return yunet_decoder(width, height)
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Reshape":
+            continue
+        # those behind the network have the number of its anchors for 256x256 built in
+        shape = node.input_value(1).get_node()
+        if shape.get_type_name() == "Constant" and len(shape.data) == 3:
+            free = ops.constant(np.array([1, -1, shape.data[2]], np.int64))
+            node.input(1).replace_source_output(free.output(0))
+    model.reshape([1, height, width, 3])
+    return blazeface_decoder(width, height)
 
 
 def _accept_bgr(model: ov.Model) -> ov.Model:

@@ -3,27 +3,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
-from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
+from caer_ros.engines.base import Batch, Engine, EngineError
 from caer_ros.engines.select import load_engine
 from caer_ros.engines.settings import EngineSettings
-from caer_ros.perception.clips import PERIOD, ClipBuffer, ClipSettings, SampleClock
-from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
+from caer_ros.perception import search
+from caer_ros.perception.clips import ClipBuffer, ClipSettings
+from caer_ros.perception.crops import CropSettings
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
+from caer_ros.perception.schedule import (
+    CameraState,
+    FrameState,
+    PersonPrediction,
+    PersonState,
+    choose_due,
+    make_batch,
+)
+from caer_ros.perception.search import FaceSearch
 from caer_ros.perception.smoothing import EmotionSmoother, SmoothingSettings
 from caer_ros.perception.tracker import PersonTracker, TrackerSettings, person_ids
 from caer_ros.settings import check_live
-from caer_ros.types import SECOND, Face, Frame, FrameResult, Person, Reading
+from caer_ros.types import SECOND, Face, Frame, FrameResult, Reading
 
 LATE = SECOND // 10
 """A frame that is older than the camera's last one by no more than this came out of order; by
@@ -42,79 +50,14 @@ class PipelineSettings:
     smoothing: SmoothingSettings = field(default_factory=SmoothingSettings)
 
 
-class Detector(Protocol):
+class Detector(search.Detector, Protocol):
     """What the pipeline needs of a `FaceDetector`."""
 
     settings: DetectorSettings
 
-    def detect(self, image: np.ndarray) -> list[Face]: ...
-
     def look(self, image: np.ndarray, face: Face) -> float: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What the network said of one person, and of how much it said so."""
-
-    probabilities: np.ndarray
-    face_weight: float
-    context_weight: float
-    attention: np.ndarray | None
-    frames: int
-    clip_duration: int
-
-
-@dataclass
-class _Known:
-    """A tracked person.
-
-    face, context: the person's clips; None where the network does not read such a stream, and for
-        a context that all share.
-    visible: whether the last detection found the face; if not, the last answer goes on.
-    unread: samples since the clip was last read.
-    due: stamp from which the clip waits to be read, None while it does not.
-    """
-
-    person: Person
-    face: ClipBuffer | None
-    context: ClipBuffer | None
-    visible: bool = True
-    unread: int = 0
-    due: int | None = None
-    answer: _Answer | None = None
-    smoother: EmotionSmoother | None = None
-
-
-@dataclass
-class _Camera:
-    """What is remembered of one camera.
-
-    scene: the clip of the context that all its persons share, or None.
-    skip: frames to come in which the detector does not run.
-    """
-
-    stamp: int
-    shape: tuple[int, ...]
-    tracker: PersonTracker
-    scene: ClipBuffer | None
-    clock: SampleClock = field(default_factory=SampleClock)
-    skip: int = 0
-    known: dict[str, _Known] = field(default_factory=dict)
-    readings: tuple[Reading, ...] = ()
-
-
-@dataclass
-class _Look:
-    """One frame on its way: its camera, the time since the camera's frame before, in ns."""
-
-    frame: Frame
-    camera: _Camera
-    elapsed: int
-    repeated: bool = False
-    reset: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class EmotionPipeline:
@@ -140,30 +83,35 @@ class EmotionPipeline:
         detector: Detector,
         engine: Engine,
         ids: Iterator[str] | None = None,
+        clock: Callable[[], Any] = perf_counter,
     ) -> None:
         """Join a loaded detector and a loaded engine, which the pipeline owns from then on.
 
         `ids` names persons, see `person_ids`; who makes several pipelines hands on the same one,
-        so that no id comes twice.
+        so that no id comes twice. `clock` tells seconds; differences of it are
+        `FrameResult.seconds` and change nothing else.
         """
         self.settings = settings
         self.detector = detector
         self.engine = engine
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, CameraState] = {}
         self._ids = ids or person_ids(settings.tracker.id_prefix)
+        self._clock = clock
 
     @classmethod
     def from_settings(
-        cls, settings: PipelineSettings, ids: Iterator[str] | None = None
+        cls,
+        settings: PipelineSettings,
+        ids: Iterator[str] | None = None,
+        clock: Callable[[], Any] = perf_counter,
     ) -> EmotionPipeline:
-        """Load the detector and the engine that `settings` name; OpenCV gets one thread.
+        """Load the detector and the engine that `settings` name.
 
         Raises:
             CaerError: where one of them cannot be loaded.
         """
-        # its threads take processor time and no image is done sooner (docs/performance.md)
-        cv2.setNumThreads(1)
-        return cls(settings, FaceDetector(settings.detector), load_engine(settings.engine), ids)
+        detector, engine = FaceDetector(settings.detector), load_engine(settings.engine)
+        return cls(settings, detector, engine, ids, clock)
 
     def warm_up(self) -> None:
         """Run detector and network once on nothing, so that the first image does not wait.
@@ -171,7 +119,8 @@ class EmotionPipeline:
         Raises:
             CaerError: where one of them fails.
         """
-        self.detector.detect(np.zeros((480, 640, 3), np.uint8))
+        blank = np.zeros((480, 640, 3), np.uint8)
+        self._new_search(blank.shape).find(blank, 0, [Face(200.0, 200.0, 300.0, 300.0)])
         self.engine.infer(Batch.blank(self.engine.spec, 1))
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
@@ -185,9 +134,9 @@ class EmotionPipeline:
             CaerError: where the detector or the engine failed. These frames then have no result;
                 the next ones are read as usual.
         """
-        looks = [self._look(frame) for frame in frames]
-        self._read([look for look in looks if not look.repeated])
-        return [self._conclude(look) for look in looks]
+        states = [self._track_and_sample(frame) for frame in frames]
+        self._infer([state for state in states if not state.repeated])
+        return [self._result(state) for state in states]
 
     def reset(self) -> None:
         """Forget all persons; ids go on."""
@@ -204,6 +153,7 @@ class EmotionPipeline:
         self.detector.settings = settings.detector
         for camera in self._cameras.values():
             camera.tracker.settings = settings.tracker
+            camera.search = self._new_search(camera.shape)
 
     def close(self) -> None:
         """Free detector and engine; the pipeline must not be used afterwards."""
@@ -213,166 +163,93 @@ class EmotionPipeline:
         self.engine.close()
         self.detector.close()
 
-    def _look(self, frame: Frame) -> _Look:
-        """Find the persons in `frame` and take their samples."""
+    def _track_and_sample(self, frame: Frame) -> FrameState:
+        """Find the persons in `frame` and cut what the network reads of them."""
         camera = self._cameras.get(frame.camera)
         age = frame.stamp - camera.stamp if camera else 0
         if camera and -LATE <= age <= 0:
-            return _Look(frame, camera, 0, repeated=True)
+            return FrameState(frame, camera, 0, repeated=True)
         reset = age < 0
         if camera is None or reset or camera.shape != frame.image.shape:
             camera = self._cameras[frame.camera] = self._new_camera(frame)
             age = 0
         camera.stamp = frame.stamp
-        look = _Look(frame, camera, age, reset=reset)
-        self._track(look)
-        with _timed(look.seconds, "crops"):
-            self._sample(look)
-        return look
+        state = FrameState(frame, camera, age, reset=reset)
+        self._track(state)
+        with self._timed(state.seconds, "crops"):
+            camera.sample(frame, self.engine.spec, self.settings.crops, self._stride)
+        return state
 
-    def _new_camera(self, frame: Frame) -> _Camera:
+    def _new_camera(self, frame: Frame) -> CameraState:
         spec = self.engine.spec
         shared = spec.has_context and self.settings.crops.hide == "all"
-        return _Camera(
+        return CameraState(
             frame.stamp,
             frame.image.shape,
+            self._new_search(frame.image.shape),
             PersonTracker(self.settings.tracker, self._ids),
             ClipBuffer(spec.clip_length, spec.context_size) if shared else None,
         )
 
-    def _track(self, look: _Look) -> None:
+    def _new_search(self, shape: tuple[int, ...]) -> FaceSearch:
+        return FaceSearch(shape[1], shape[0], self.detector)
+
+    def _track(self, state: FrameState) -> None:
         """Bring the camera's persons to the frame's stamp."""
-        frame, camera = look.frame, look.camera
+        frame, camera = state.frame, state.camera
         detecting = camera.skip == 0
         if detecting:
-            with _timed(look.seconds, "detector"):
-                faces = self.detector.detect(frame.image)
+            with self._timed(state.seconds, "tracker"):
+                expected = camera.tracker.expected(frame.stamp)
+            with self._timed(state.seconds, "detector"):
+                faces = camera.search.find(frame.image, frame.stamp, expected)
             camera.skip = self.settings.detector.interval
         camera.skip -= 1
-        with _timed(look.seconds, "tracker"):
+        with self._timed(state.seconds, "tracker"):
             if detecting:
                 persons = camera.tracker.update(
                     faces, frame.stamp, partial(self.detector.look, frame.image)
                 )
             else:
                 persons = camera.tracker.predict(frame.stamp)
-            before = camera.known
-            camera.known = {}
-            for person in persons:
-                known = before.get(person.person_id) or self._meet(person, camera)
-                known.person = person
-                if detecting:
-                    known.visible = person.detected
-                camera.known[person.person_id] = known
-
-    def _meet(self, person: Person, camera: _Camera) -> _Known:
-        spec = self.engine.spec
-        own = spec.has_context and camera.scene is None
-        return _Known(
-            person,
-            ClipBuffer(spec.clip_length, spec.face_size) if spec.has_face else None,
-            ClipBuffer(spec.clip_length, spec.context_size) if own else None,
-        )
-
-    def _sample(self, look: _Look) -> None:
-        """Cut what the network reads of each person who is visible, where a sample is due."""
-        frame, camera, spec = look.frame, look.camera, self.engine.spec
-        beat = not spec.is_video or camera.clock.tick(frame.stamp)
-        # who is new does not wait for the beat
-        sampled = [
-            known
-            for known in camera.known.values()
-            if known.visible and (beat or (known.answer is None and not known.unread))
-        ]
-        if not sampled:
-            return
-        scene = shrink_scene(frame.image, spec.context_size) if spec.has_context else None
-        if scene and camera.scene:
-            faces = [known.person.face for known in camera.known.values()]
-            context_crop(scene, faces, spec.context_size, out=camera.scene.add(frame.stamp))
-        for known in sampled:
-            face = known.person.face
-            if known.face:
-                margin = self.settings.crops.face_margin
-                face_crop(
-                    frame.image, face, spec.face_size, margin, out=known.face.add(frame.stamp)
-                )
-            if scene and known.context:
-                context_crop(scene, [face], spec.context_size, out=known.context.add(frame.stamp))
-            known.unread += 1
-            if known.due is None and (known.answer is None or known.unread >= self._stride):
-                known.due = frame.stamp
+            camera.keep(persons, detecting, self.engine.spec)
 
     @property
     def _stride(self) -> int:
         return self.settings.clips.stride if self.engine.spec.is_video else 1
 
-    def _read(self, looks: Sequence[_Look]) -> None:
-        """Let the network read the clips that are due, the longest waiting first.
-
-        Clips are spread over the frames of a stride instead of all being read in the frame in
-        which they get due: ten people who came in together would else stop the node ten times as
-        long.
-        """
-        due = [
-            (known.due, look.camera, known)
-            for look in looks
-            for known in look.camera.known.values()
-            if known.due is not None
-        ]
-        if not due:
+    def _infer(self, states: Sequence[FrameState]) -> None:
+        """Let the network read the clips that are due, of all cameras in one batch."""
+        spec = self.engine.spec
+        chosen = choose_due(states, spec, self._stride)
+        if not chosen:
             return
-        if self.engine.spec.is_video:
-            due.sort(key=lambda item: item[0])
-            visible = [sum(k.visible for k in look.camera.known.values()) for look in looks]
-            share = sum(n * look.elapsed for n, look in zip(visible, looks, strict=True))
-            del due[max(1, math.ceil(share / (self._stride * PERIOD))) :]
-        chosen = [(camera, known) for _, camera, known in due]
-
-        seconds: dict[str, float] = {}
-        with _timed(seconds, "crops"):
-            batch, spans = self._batch(chosen)
-        with _timed(seconds, "network"):
+        seconds: dict[str, Any] = {}
+        with self._timed(seconds, "crops"):
+            batch, spans = make_batch(chosen, spec)
+        with self._timed(seconds, "network"):
             prediction = self.engine.infer(batch)
         if not np.isfinite(prediction.probabilities).all():
             raise EngineError(
                 f"{self.engine.name} gave probabilities that are not numbers; "
                 "try another engine.precision"
             )
-        for i, (_, known) in enumerate(chosen):
-            known.answer = _answer(prediction, i, spans[i])
-            known.unread, known.due = 0, None
-        for look in looks:
+        for i, (_, person) in enumerate(chosen):
+            person.prediction = PersonPrediction.of(prediction, i, spans[i])
+            person.new_samples, person.due_since = 0, None
+        for state in states:
             for step, spent in seconds.items():
-                look.seconds[step] = look.seconds.get(step, 0.0) + spent / len(looks)
+                state.seconds[step] = state.seconds.get(step, 0.0) + spent / len(states)
 
-    def _batch(
-        self, chosen: Sequence[tuple[_Camera, _Known]]
-    ) -> tuple[Batch, list[tuple[int, int]]]:
-        """Return the clips as one batch, and each one's samples and time span."""
-        spec = self.engine.spec
-        spans = [(0, 0)] * len(chosen)
-        contexts = context_index = faces = None
-        if spec.has_context:
-            clips = [c for camera, known in chosen if (c := known.context or camera.scene)]
-            scenes = list(dict.fromkeys(clips))
-            contexts, scene_spans = _stack(scenes, spec.clip_length, spec.context_size)
-            context_index = np.array([scenes.index(clip) for clip in clips], np.int64)
-            spans = [scene_spans[i] for i in context_index]
-        if spec.has_face:
-            clips = [clip for _, known in chosen if (clip := known.face)]
-            faces, spans = _stack(clips, spec.clip_length, spec.face_size)
-        return Batch(faces, contexts, context_index), spans
-
-    def _conclude(self, look: _Look) -> FrameResult:
+    def _result(self, state: FrameState) -> FrameResult:
         """Smooth what the network said and put the readings together."""
-        frame, camera = look.frame, look.camera
-        if not look.repeated:
-            with _timed(look.seconds, "smoothing"):
+        frame, camera = state.frame, state.camera
+        if not state.repeated:
+            with self._timed(state.seconds, "smoothing"):
                 camera.readings = tuple(
-                    self._reading(known, known.answer, frame.stamp)
-                    for known in camera.known.values()
-                    if known.answer
+                    self._reading(person, person.prediction, frame.stamp)
+                    for person in camera.persons.values()
+                    if person.prediction
                 )
         height, width = frame.image.shape[:2]
         return FrameResult(
@@ -381,56 +258,35 @@ class EmotionPipeline:
             width,
             height,
             camera.readings,
-            look.reset,
-            look.seconds,
+            state.reset,
+            state.seconds,
         )
 
-    def _reading(self, known: _Known, answer: _Answer, stamp: int) -> Reading:
-        if known.smoother is None:
-            known.smoother = EmotionSmoother(answer.probabilities, stamp)
+    def _reading(self, state: PersonState, prediction: PersonPrediction, stamp: int) -> Reading:
+        if state.smoother is None:
+            state.smoother = EmotionSmoother(prediction.probabilities, stamp)
         else:
-            known.smoother.update(answer.probabilities, stamp, self.settings.smoothing)
-        probabilities = tuple(known.smoother.probabilities.tolist())
-        emotion = known.smoother.emotion
+            state.smoother.update(prediction.probabilities, stamp, self.settings.smoothing)
+        probabilities = tuple(state.smoother.probabilities.tolist())
+        emotion = state.smoother.emotion
         return Reading(
-            person_id=known.person.person_id,
-            face=known.person.face,
+            person_id=state.person.person_id,
+            face=state.person.face,
             emotion=emotion,
             confidence=probabilities[emotion],
             probabilities=probabilities,
-            face_weight=answer.face_weight,
-            context_weight=answer.context_weight,
-            frames=answer.frames,
-            clip_duration=answer.clip_duration,
-            since=known.smoother.since,
-            detected=known.person.detected,
-            attention=answer.attention,
+            face_weight=prediction.face_weight,
+            context_weight=prediction.context_weight,
+            frames=prediction.frames,
+            clip_duration=prediction.clip_duration,
+            since=state.smoother.since,
+            detected=state.person.detected,
+            attention=prediction.attention,
         )
 
-
-def _stack(
-    clips: Sequence[ClipBuffer], length: int, size: int
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Return the clips as one batch for the engine, and each one's samples and time span."""
-    batch = np.empty((len(clips), length, size, size, 3), np.uint8)
-    spans = [clip.read(out) for clip, out in zip(clips, batch, strict=True)]
-    return batch if length > 1 else batch[:, 0], spans
-
-
-def _answer(prediction: Prediction, i: int, span: tuple[int, int]) -> _Answer:
-    attention = None if prediction.attention is None else prediction.attention[i].copy()
-    return _Answer(
-        prediction.probabilities[i].copy(),
-        float(prediction.face_weight[i]),
-        float(prediction.context_weight[i]),
-        attention,
-        *span,
-    )
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Add the wall time of the body to `seconds[step]`."""
-    started = perf_counter()
-    yield
-    seconds[step] = seconds.get(step, 0.0) + perf_counter() - started
+    @contextmanager
+    def _timed(self, seconds: dict[str, Any], step: str) -> Iterator[None]:
+        """Add what the clock says the body took to `seconds[step]`."""
+        started = self._clock()
+        yield
+        seconds[step] = seconds.get(step, 0.0) + self._clock() - started

@@ -158,6 +158,11 @@ class PersonTracker:
         self._tracks: list[_Track] = []
         self._stamp = 0  # of no account before there are tracks
 
+    def expected(self, stamp: int) -> list[Face]:
+        """Return where the faces followed, those on trial too, will be at `stamp`."""
+        self._advance(stamp)
+        return [track.moved() for track in self._tracks]
+
     def update(
         self, faces: Sequence[Face], stamp: int, look: Look = attrgetter("score")
     ) -> list[Person]:

@@ -9,6 +9,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from caer_ros.process import keep_opencv_to_one_thread
+
 if TYPE_CHECKING:
     from rclpy.executors import Executor
 
@@ -49,6 +51,7 @@ def main(args: list[str] | None = None, **node_arguments: Any) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     keep_large_blocks()
+    keep_opencv_to_one_thread()
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 

@@ -37,15 +37,27 @@ def test_no_normalisation_is_left_to_run(checkpoint):
     assert not [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
 
 
-def test_threads_stay_below_the_cores(checkpoint):
-    TorchEngine(checkpoint("face", onnx=False), EngineSettings())
-    assert torch.get_num_threads() == max(1, min(4, len(os.sched_getaffinity(0)) - 1))
-
-
-def test_f32_is_not_rounded_to_tf32(load, monkeypatch):
+@pytest.mark.parametrize(
+    ("threads", "expected"), [(0, max(1, min(4, len(os.sched_getaffinity(0)) - 1))), (3, 3)]
+)
+def test_threads_and_rounding_are_its_own_and_not_the_process_s(
+    threads, expected, checkpoint, crops, monkeypatch
+):
+    engine = TorchEngine(checkpoint("face", onnx=False), EngineSettings(threads=threads))
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    load("face")
-    assert not torch.backends.cudnn.allow_tf32
+    torch.set_num_threads(7)
+    seen = []
+
+    def model(*inputs):
+        seen.append((torch.get_num_threads(), torch.backends.cudnn.allow_tf32))
+        raise RuntimeError
+
+    monkeypatch.setattr(engine, "_model", model)
+    with pytest.raises(EngineError):
+        engine.infer(crops(SPECS["face"], persons=1))
+    assert seen == [(expected, False)]
+    assert (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) == (7, True)
+    torch.set_num_threads(1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has it")

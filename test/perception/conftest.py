@@ -13,19 +13,29 @@ from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception import crops
 from caer_ros.perception.detector import DetectorSettings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
+from caer_ros.perception.search import Region
 from caer_ros.settings import build
 from caer_ros.types import Face, Frame
 
 
 class PaintedDetector:
-    """Finds what `paint` painted: a face is where the red channel is 255, told apart by green."""
+    """Finds what `paint` painted: a face is where the red channel is 255, told apart by green.
+
+    It does so in whole images only, of which `calls` counts how many there were.
+    """
+
+    inputs = dict.fromkeys(("whole", "tile", "crop"), (10_000, 10_000))
+    sure = 1.0
+    least = 1.0
 
     def __init__(self) -> None:
         self.settings = DetectorSettings()
         self.calls = 0
         self.closed = False
 
-    def detect(self, image: np.ndarray) -> list[Face]:
+    def detect(self, image: np.ndarray, region: Region | None = None) -> list[Face]:
+        assert region is not None
+        assert region.kind == "whole"
         self.calls += 1
         rows, columns = np.nonzero(image[..., 2] == 255)
         marks = image[rows, columns, 1]

@@ -14,11 +14,10 @@ from onnx import TensorProto, helper
 
 from caer_ros.perception import detector as detector_module
 from caer_ros.perception.detector import (
-    ANCHORS,
     DetectorError,
     DetectorSettings,
     FaceDetector,
-    decode_blazeface,
+    blazeface_decoder,
     find_blazeface,
     yunet_decoder,
 )
@@ -76,22 +75,31 @@ def blue_is_a_face(tmp_path: Path) -> Path:
     return path
 
 
-def test_anchors_are_the_cell_centres_of_both_grids() -> None:
-    assert ANCHORS.shape == (896, 2)
-    np.testing.assert_array_equal(ANCHORS[:4], [[8, 8], [8, 8], [24, 8], [24, 8]])
-    np.testing.assert_array_equal(ANCHORS[512:519], [[16, 16]] * 6 + [[48, 16]])
-    np.testing.assert_array_equal(ANCHORS[-1], [240, 240])
-
-
-def test_blazeface_boxes_are_offsets_from_their_anchor() -> None:
-    regressors = np.zeros((1, 896, 16), np.float32)
-    logits = np.full((1, 896, 1), -100, np.float32)
-    regressors[0, 518, :8] = 3, -2, 40, 60, -10, -12, 11, -8
-    logits[0, 518] = 0.1
-    rows, scores = decode_blazeface({"regressors": regressors, "classificators": logits}, 0.5)
-    box, eyes = rows[:, :4], rows[:, 4:]
-    np.testing.assert_allclose(box, [[48 + 3 - 20, 16 - 2 - 30, 48 + 3 + 20, 16 - 2 + 30]])
-    np.testing.assert_allclose(eyes, [[48 - 10, 16 - 12, 48 + 11, 16 - 8]])
+@pytest.mark.parametrize(
+    ("size", "anchor", "cell"),
+    [
+        ((256, 256), 2, (24, 8)),
+        ((256, 256), 511, (248, 248)),
+        ((256, 256), 518, (48, 16)),
+        ((256, 256), 895, (240, 240)),
+        ((448, 320), 2 * 28 + 1, (8, 24)),
+        ((448, 320), 2 * 28 * 20 + 6 * 14, (16, 48)),
+        ((96, 96), 2 * 36 + 6 * 9 - 1, (80, 80)),
+    ],
+)
+def test_blazeface_boxes_are_offsets_from_the_cells_of_both_grids(
+    size: tuple[int, int], anchor: int, cell: tuple[int, int]
+) -> None:
+    count = 2 * size[0] * size[1] // 256 + 6 * size[0] * size[1] // 1024
+    regressors = np.zeros((1, count, 16), np.float32)
+    logits = np.full((1, count, 1), -100, np.float32)
+    regressors[0, anchor, :8] = 3, -2, 40, 60, -10, -12, 11, -8
+    logits[0, anchor] = 0.1
+    outputs = {"regressors": regressors, "classificators": logits}
+    rows, scores = blazeface_decoder(*size)(outputs, 0.5)
+    x, y = cell
+    np.testing.assert_allclose(rows[:, :4], [[x + 3 - 20, y - 2 - 30, x + 3 + 20, y - 2 + 30]])
+    np.testing.assert_allclose(rows[:, 4:], [[x - 10, y - 12, x + 11, y - 8]])
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-0.1)), rtol=1e-6)
 
 
@@ -103,13 +111,13 @@ def test_an_extreme_logit_is_a_score_of_one_without_overflow() -> None:
         "classificators": logits,
     }
     with np.errstate(all="raise"):
-        rows, scores = decode_blazeface(outputs, 0.05)
+        rows, scores = blazeface_decoder(256, 256)(outputs, 0.05)
     assert rows.shape == (1, 8)
     assert scores == pytest.approx(1.0)
 
 
 def test_yunet_boxes_scale_with_their_stride() -> None:
-    decode = yunet_decoder(64, 96)
+    decode = yunet_decoder(96, 64)
     cells = {8: 96, 16: 24, 32: 6}
     outputs = {f"cls_{s}": np.zeros((1, n, 1), np.float32) for s, n in cells.items()}
     outputs |= {f"obj_{s}": np.ones((1, n, 1), np.float32) for s, n in cells.items()}

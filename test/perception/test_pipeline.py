@@ -11,8 +11,10 @@ import pytest
 
 from caer_ros.engines.base import EngineError
 from caer_ros.network.spec import NetworkSpec
+from caer_ros.perception import search
 from caer_ros.perception.clips import PERIOD
 from caer_ros.perception.pipeline import LATE, EmotionPipeline, PipelineSettings
+from caer_ros.perception.search import Region
 from caer_ros.settings import SettingError, build, describe
 from caer_ros.types import SECOND, CaerError, Emotion, Frame
 
@@ -290,7 +292,7 @@ def test_a_failing_detector_costs_its_frame_only(
     pipeline.process([make_frame(PERIOD, (100, 100, SAD))])
     with monkeypatch.context() as patch:
 
-        def fail(image: np.ndarray) -> None:
+        def fail(image: np.ndarray, region: Region) -> None:
             raise CaerError("no detection")
 
         patch.setattr(pipeline.detector, "detect", fail)
@@ -353,8 +355,9 @@ def test_clips_that_are_due_together_are_spread_over_frames(
 
 
 def test_a_newcomer_does_not_wait_for_the_beat(
-    make_pipeline: MakePipeline, make_frame: MakeFrame
+    make_pipeline: MakePipeline, make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(search, "WHOLE_PERIOD", 0)
     pipeline = make_pipeline(VIDEO)
     pipeline.process([make_frame(0)])
     (result,) = pipeline.process([make_frame(PERIOD // 5, (100, 100, SAD))])
