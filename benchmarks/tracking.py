@@ -19,6 +19,7 @@ from caer_ros.demo.material import fetch_material
 from caer_ros.perception.boxes import corners, iou
 from caer_ros.perception.detector import FaceDetector
 from caer_ros.perception.pipeline import PipelineSettings
+from caer_ros.perception.search import FaceSearch
 from caer_ros.perception.tracker import PersonTracker, person_ids
 from caer_ros.settings import build
 from caer_ros.types import SECOND, Face, Person
@@ -40,6 +41,7 @@ class Run:
     rate: int
     tracker: PersonTracker
     matches: motmetrics.MOTAccumulator
+    search: FaceSearch | None = None
     ids: set[str] = field(default_factory=set)
     foreign: int = 0
 
@@ -65,11 +67,13 @@ def follow(clip: Clip, detector: FaceDetector, settings: PipelineSettings) -> li
         for rate in RATES
     ]
     for k, (image, truth) in enumerate(clip.frames()):
-        faces = detector.detect(image)
         look = partial(detector.look, image)
+        stamp = k * SECOND // RATE
         for run in runs:
             if k % (RATE // run.rate) == 0:
-                run.compare(run.tracker.update(faces, k * SECOND // RATE, look), truth)
+                run.search = run.search or FaceSearch(image.shape[1], image.shape[0], detector)
+                faces = run.search.find(image, stamp, run.tracker.expected(stamp))
+                run.compare(run.tracker.update(faces, stamp, look), truth)
     return runs
 
 

@@ -111,7 +111,7 @@ def test_all_cameras_go_through_the_pipeline_in_one_batch(desk, pipeline, monkey
 
 def test_a_detector_that_fails_once_costs_one_image(desk, pipeline, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(pipeline.detector, "detect", lambda image: 1 / 0)
+        broken.setattr(pipeline.detector, "detect", lambda image, region: 1 / 0)
         desk.put(1)
         desk.worker.start()
         desk.wait_for_errors(1)
