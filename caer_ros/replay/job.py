@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -129,6 +130,7 @@ def replay(job: Job, show_progress: bool = True, sinks: Sequence[Sink] = ()) -> 
                 if stopped():
                     break
         summary = run.summary(bag, topics, time.monotonic() - began, complete=not stopped())
+        summary["presence"] = run.recorder.presence()
         summary["expectations"] = list(map(asdict, expectations.verdicts(summary["nobody"])))
         write_results(folder, summary, run.recorder)
         if job.with_images:
@@ -233,6 +235,7 @@ class _Run:
         summary |= {
             "complete": complete,
             "key": self._job.key(),
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "topics": {topic: bag.topics[topic].count for topic in topics},
             "realtime": self._job.realtime,
             "warnings": [*bag.warnings, *self._warnings.values(), *self._clock.warnings],

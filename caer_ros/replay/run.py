@@ -2,7 +2,7 @@
 """Run a recording through the node's pipeline, without ROS running.
 
 BAG is a rosbag2 folder, an .mcap, .db3 or ROS 1 .bag file, or a folder of bags: each of those gets
-a folder of results, what is done already is passed over, and bags.json sums them up.
+a folder of results, what is done already is passed over; index.html and bags.json sum them up.
 
 exit status: 0 all expectations held; 1 one failed; 2 a bag or all of its images could not be run;
 130 stopped by Ctrl-C
@@ -14,13 +14,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from caer_ros.files import write_json
+from caer_ros.files import write_file, write_json
 from caer_ros.node_settings import load_settings
 from caer_ros.replay.bag import is_bag
 from caer_ros.replay.batch import find_bags, replay_all, sum_up
 from caer_ros.replay.expectations import Expectations
 from caer_ros.replay.job import Job, ReplayError, replay
+from caer_ros.replay.page import index_page
 from caer_ros.settings import read_text
 from caer_ros.text import printable
 
@@ -93,7 +95,10 @@ def main(args: argparse.Namespace) -> int:
     total = sum_up(summaries)
     job.out.mkdir(parents=True, exist_ok=True)
     write_json(job.out / "bags.json", total)
+    links = {str(job.bag): f"{quote(job.out.name)}/report.html" for job in jobs}
+    write_file(job.out / "index.html", index_page(summaries, links))
     _print(_describe_all(total))
+    _print(f"results: {job.out / 'index.html'}")
     return max(map(_status, summaries))
 
 

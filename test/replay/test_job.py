@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
-import time
+import termios
 
 import cv2
 import numpy as np
@@ -313,16 +316,18 @@ def caer(*arguments, code="", stderr=subprocess.PIPE, **options):
 
 def test_ctrl_c_leaves_a_valid_partial_result(record, numbered, tmp_path):
     bag = record({TOPIC: [numbered(i % 200) for i in range(1000)]})
-    out, log = tmp_path / "out", tmp_path / "log"
-    with log.open("w") as stderr:
-        process = caer("replay", bag, "--out", out, "--realtime", stderr=stderr)
+    out = tmp_path / "out"
+    terminal, stderr = pty.openpty()  # a log has no bar
+    fcntl.ioctl(stderr, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = caer("replay", bag, "--out", out, "--realtime", stderr=stderr)
+    os.close(stderr)
+    errors = ""
     # once the bar moves, an image has been answered
-    while not re.search(r"[1-9]\d*/1000", log.read_text()):
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
+    while not re.search(r"[1-9]\d*/1000", errors):
+        errors += os.read(terminal, 1024).decode()
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate()
-    errors = log.read_text()
+    os.close(terminal)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "stopped early" in output

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caer_ros.replay.report import BINS, CHANGES, MOMENTS, Recorder, write_report
+from caer_ros.replay.page import index_page, report_page
+from caer_ros.replay.report import BINS, CHANGES, FRAMES, RUNS, Recorder, write_report
 from caer_ros.types import LABELS, Emotion
 
 HAPPY, SAD = Emotion.HAPPY, Emotion.SAD
@@ -68,7 +69,7 @@ def test_the_page_s_data_stay_small_however_long_the_bag(record, frame, hours):
     results = [with_attention(frame(i * step, p1=Emotion(i % 7))) for i in range(3000)]
     data = record(results, pictures=True).data()
     assert BINS / 2 < len(data["series"]["p1"]["bins"]) <= BINS
-    assert len(data["moments"]) <= MOMENTS
+    assert len(data["frames"]) <= FRAMES
     assert len(data["changes"]) == CHANGES
     assert data["change_count"] == 3000
 
@@ -80,17 +81,54 @@ def test_joined_bins_keep_the_mean(record, frame):
         assert values[1 + HAPPY] == values[1 + SAD] == 375
 
 
-def test_moments_are_kept_only_where_there_is_something_to_show(record, frame):
-    results = [frame(0, p1=SAD), frame(1, p1=HAPPY)]
-    assert record(results).data()["moments"] == []
-    first, second = record(map(with_attention, results)).data()["moments"]
-    assert (first["label"], second["label"]) == ("sad", "happy")
-    assert np.shape(first["attention"]) == (7, 7)
-    assert "picture" not in first
-    assert record(results, pictures=True).data()["moments"][0]["picture"].startswith("data:image")
+def test_a_frame_a_second_is_kept_where_there_is_something_to_show(record, frame):
+    results = [frame(i / 10, p1=SAD) for i in range(35)]
+    assert record(results).data()["frames"] == []
+    data = record(map(with_attention, results)).data()
+    assert [frame["time"] for frame in data["frames"]] == [0, 1, 2, 3]
+    (face,) = data["frames"][0]["faces"]
+    assert (face["person"], face["box"]) == ("p1", (10, 20, 30, 50))
+    assert face["attention"][2][3] == 99
+    assert "picture" not in data["frames"][0]
+    assert data["faces"] == {}
+    data = record(results, pictures=True).data()
+    assert data["frames"][3]["picture"].startswith("data:image/jpeg")
+    assert data["faces"]["p1"].startswith("data:image/jpeg")
+
+
+def test_presence_is_runs_of_one_label(record, frame):
+    results = [frame(i / 10, p1=SAD if i < 50 else HAPPY) for i in range(101)]
+    first, second = record(results).presence()["p1"]
+    assert first == [0, 5, SAD]
+    assert second == [5, pytest.approx(10.0, abs=0.03), HAPPY]
+
+
+def test_presence_of_a_restless_person_stays_short(record, frame):
+    results = [frame(i / 10, p1=SAD if i % 2 else HAPPY) for i in range(1000)]
+    runs = record(results).presence()["p1"]
+    assert len(runs) <= RUNS
+    assert (runs[0][0], runs[-1][1]) == (0, pytest.approx(99.9, abs=0.2))
+
+
+def test_ten_minutes_with_pictures_stay_below_ten_megabytes(steps, frame, replayed):
+    summary = json.loads((replayed / "summary.json").read_text())
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    pixels = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
+    recorder = Recorder(pictures=True)
+    results = (frame(i / 5, p1=Emotion(i // 50 % 7), p2=SAD) for i in range(3000))
+    for step in steps(map(with_attention, results)):
+        recorder.take(replace(step, image=replace(step.image, pixels=pixels)))
+    data = recorder.data()
+    assert len(data["frames"]) >= 300
+    person = summary["persons"]["p0001"]
+    summary |= {"duration": 600, "presence": recorder.presence()}
+    summary["persons"] = {"p1": person, "p2": person}
+    assert len(report_page(summary, data)) < 10_000_000
 
 
 # ---- the page in a real browser ---------------------------------------------------------------
+
+HOSTILE = "</script><img src=x onerror=fail()><b>\x1b[31m"
 
 
 @pytest.fixture(scope="module")
@@ -107,30 +145,47 @@ def chromium():
 
 
 @pytest.fixture
-def page(record, replayed, frame, tmp_path):
-    """A page of two persons, p1 turning from sad to happy at 5 s, of a bag with a hostile name."""
+def summary(replayed):
+    """What is known of two persons, p1 turning from sad to happy at 5 s; all names are hostile."""
     summary = json.loads((replayed / "summary.json").read_text())
-    summary["bag"] = "</script><img src=x onerror=fail()>"
-    summary["weights"]["streams"] = "both"
-    summary["duration"] = 10
     seconds = {"sad": 5.0, "happy": 5.0}
     person = {"first": 0, "last": 10, "label_changes": 1, "label_seconds": seconds}
-    summary["persons"] = {"p1": person, "p2": person}
+    verdict = summary["expectations"][1]
+    return summary | {
+        "bag": HOSTILE,
+        "duration": 10,
+        "persons": {"p1": person, "p2": person},
+        "topics": {HOSTILE: 3},
+        "warnings": [HOSTILE],
+        "weights": summary["weights"] | {"streams": "both", "name": HOSTILE},
+        "gaps": [{"camera": HOSTILE, "begin": 2, "end": 4}],
+        "images": summary["images"] | {"failed": {HOSTILE: 2}},
+        "expectations": [
+            summary["expectations"][0],
+            verdict | {"text": HOSTILE, "where": [[2, 4]], "between": [1, None]},
+        ],
+    }
+
+
+@pytest.fixture
+def page(record, summary, frame, tmp_path):
     results = []
     for i in range(101):
         persons = {"p1": SAD if i < 50 else HAPPY}
         if i > 30:
             persons["p2"] = Emotion.ANGER
-        results.append(with_attention(frame(i / 10, **persons)))
+        results.append(with_attention(frame(i / 10, HOSTILE, **persons)))
     recorder = record(results, pictures=True)
     path = tmp_path / "report.html"
-    write_report(path, summary, recorder)
+    write_report(path, summary | {"presence": recorder.presence()}, recorder)
     return path
 
 
 def probe(chromium, page, script):
     """Return what `script` evaluates to in the page once it is drawn, and the errors it had."""
     text = page.read_text(encoding="utf-8")
+    # our own scripts would be refused
+    text = re.sub("<meta http-equiv[^>]*>", "", text)
     catch = "<script>window.errors=[];onerror=(m)=>{errors.push(String(m))}</script>"
     ask = (
         "<script>const answer=(()=>{" + script + "})();"
@@ -148,36 +203,105 @@ def probe(chromium, page, script):
 
 def test_the_page_needs_no_network(page):
     text = page.read_text(encoding="utf-8")
-    assert re.findall(r"""(?:src|href)=["'](?!\$\{)[^"']*|https?://|@import|url\(""", text) == []
+    sources = re.findall(r"""(?<![-\w])(?:src|href)=["']([^"']*)|@import|url\(""", text)
+    assert {source.partition(",")[0] for source in sources} == {"data:image/jpeg;base64"}
 
 
-def test_the_page_shows_persons_changes_and_verdicts(chromium, page):
-    text = probe(chromium, page, "return document.getElementById('main').innerText")
-    for words in ("p1", "p2", "✓ held", "✗ failed", "Label changes", "appeared", "openvino"):
+def test_without_a_script_the_page_says_all_that_matters(page):
+    # what a browser without scripts shows, but for what is only there for them
+    body = re.search("<main.*?</main>", page.read_text(encoding="utf-8"), re.DOTALL)[0]
+    text = unescape(re.sub("<[^>]+>", " ", body))
+    for words in (
+        "1 of 2 held",
+        "✓ held",
+        "✗ failed",
+        "Who was there when",
+        "p1",
+        "reads face and scene",
+        "openvino",
+        "A shown emotion is not a felt one",
+        "replayed 20",
+        "Label changes",
+        "5.0 s",
+    ):
         assert words in text
-    assert "</script><img src=x onerror=fail()>" in text
+    assert 'class="happy"' in body
+
+
+def test_nothing_from_outside_is_more_than_text(chromium, page):
+    text = page.read_text(encoding="utf-8")
+    assert HOSTILE not in text
+    assert "<img src=x" not in text
+    assert "\x1b" not in text
+    shown = probe(chromium, page, "return document.getElementById('main').innerText")
+    assert shown.count("</script><img src=x onerror=fail()><b>\\x1b[31m") > 4
+    images = "[...document.images].every((image) => image.src.startsWith('data:'))"
+    assert probe(chromium, page, f"return {images}")
+
+
+def test_the_policy_stops_what_would_come_in_all_the_same(chromium, page):
+    text = page.read_text(encoding="utf-8")
+    evil = (
+        "<script>document.title='evil'</script><b onclick='1' id=b>b</b>"
+        "<img src='data:x' onerror=\"document.title='evil'\">"
+        "<style>main{display:none}</style>"
+    )
+    page.write_text(text.replace("</main>", evil + "</main>"), encoding="utf-8")
+    dom = chromium("--dump-dom", page.as_uri()).stdout
+    assert "<title>evil" not in dom
+    # the page's own script ran
+    assert 'class="scripted"' in dom
 
 
 def test_the_cursor_follows_keys_mouse_and_buttons(chromium, page):
     now = "document.getElementById('now').textContent"
-    values = "document.querySelectorAll('.chart[data-person=p1] .now')"
-    readout = f"[...{values}].map((text) => text.textContent)"
+    rows = "document.querySelectorAll('[data-person=p1] [data-value]')"
+    readout = (
+        f"Object.fromEntries([...{rows}].map((row) => [row.dataset.value,"
+        "row.querySelector('output').textContent]))"
+    )
+    # 5 % of all others are drawn, as the peak is 70 %
     assert probe(chromium, page, f"return [{now}, {readout}]") == [
-        "0.00 s", ["5 %", "5 %", "5 %", "5 %", "5 %", "70 %", "5 %", "75 %"],
-    ]  # fmt: skip
+        "0.00 s",
+        {str(i): "70 %" if i == SAD else "5 %" for i in range(7)} | {"7": "75 %"},
+    ]
     press = "dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}))"
     once = probe(chromium, page, f"document.body.{press}; return {now}")
     assert once == "0.02 s"
     click = "document.getElementById('next').click();"
-    time, values = probe(chromium, page, f"{3 * click} return [{now}, {readout}]")
-    assert (time, values[HAPPY], values[SAD]) == ("5.00 s", "70 %", "5 %")
+    time, values = probe(chromium, page, f"{2 * click} return [{now}, {readout}]")
+    assert (time, values[str(int(HAPPY))], values[str(int(SAD))]) == ("5.00 s", "70 %", "5 %")
     move = (
-        "const c = document.querySelector('.chart'), b = c.getBoundingClientRect();"
-        "const x = b.left + c.pixelAt(7.5);"
+        "let due = []; window.requestAnimationFrame = (draw) => due.push(draw);"
+        "const c = document.querySelector('[data-person=p1] [data-value] > svg');"
+        "const b = c.getBoundingClientRect(), x = b.left + 0.75 * b.width;"
         "c.dispatchEvent(new PointerEvent('pointermove', {clientX: x, clientY: b.top + 5}));"
-        f"return [{now}, document.getElementById('cursor').getAttribute('aria-valuetext')]"
+        "due.forEach((draw) => draw());"
+        f"return [{now}, document.getElementById('cursor').getAttribute('aria-valuetext'),"
+        "document.querySelector('#moments figcaption').textContent.slice(-6)]"
     )
-    assert probe(chromium, page, move) == ["7.50 s", "7.50 s: p1 happy, p2 angry"]
+    assert probe(chromium, page, move) == ["7.50 s", "7.50 s: p1 happy, p2 angry", "7.00 s"]
+
+
+def test_the_picture_under_the_cursor_has_faces_and_attention(chromium, page):
+    count = "(s) => document.querySelectorAll('#moments ' + s).length"
+    parts = f"['image', 'rect.box', 'rect.heat'].map({count})"
+    assert probe(chromium, page, f"return {parts}") == [1, 1, 49]
+    click = "document.getElementById('next').click();"
+    assert probe(chromium, page, f"{2 * click} return {parts}") == [1, 2, 98]
+
+
+def test_curves_that_stay_low_are_left_out(chromium, page, record, summary, frame):
+    results = [frame(i / 10, p1=SAD) for i in range(20)]
+    low = tuple(0.99 if e == SAD else 0.0016 for e in Emotion)
+    results = [
+        replace(r, readings=tuple(replace(reading, probabilities=low) for reading in r.readings))
+        for r in results
+    ]
+    recorder = record(results)
+    write_report(page, summary | {"presence": recorder.presence()}, recorder)
+    values = "[...document.querySelectorAll('[data-value]')].map((row) => row.dataset.value)"
+    assert probe(chromium, page, f"return {values}") == [str(int(SAD)), "7"]
 
 
 def test_the_page_does_not_scroll_sideways_on_a_phone(chromium, page):
@@ -187,14 +311,14 @@ def test_the_page_does_not_scroll_sideways_on_a_phone(chromium, page):
     script = (
         "<script>onload = () => { const d = document.querySelector('iframe').contentDocument;"
         "document.title = [d.documentElement.scrollWidth, d.documentElement.clientWidth,"
-        "d.querySelector('.chart').clientWidth] }</script>"
+        "d.querySelector('.chart .row > svg').clientWidth] }</script>"
     )
     wrapper.write_text(wrapper.read_text() + script)
     flags = ("--allow-file-access-from-files", "--virtual-time-budget=2000", "--dump-dom")
     dom = chromium(*flags, wrapper.as_uri()).stdout
     scroll, client, chart = map(int, re.search("<title>(.*)</title>", dom)[1].split(","))
     assert scroll <= client <= 390
-    assert chart > 280
+    assert chart > 180
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -209,3 +333,32 @@ def test_the_page_is_drawn_in_light_and_dark(chromium, page, scheme):
     # the bands of sad (blue) and happy (yellow) are there
     for colour in ((178, 114, 0), (66, 228, 240)):
         assert (np.abs(image.astype(int) - colour).max(axis=2) < 8).sum() > 1000
+
+
+def test_a_print_has_no_controls_and_keeps_its_colours(chromium, page):
+    pdf = page.with_suffix(".pdf")
+    chromium(f"--print-to-pdf={pdf}", page.as_uri())
+    assert pdf.read_bytes().startswith(b"%PDF")
+    style = (
+        "const all = [...document.styleSheets[0].cssRules];"
+        "const print = all.find((rule) => rule.media?.mediaText === 'print');"
+        "return [...print.cssRules].map((rule) => rule.cssText).join(' ');"
+    )
+    rules = probe(chromium, page, style)
+    for rule in ("print-color-adjust: exact", "break-inside: avoid", ".scripted #bar"):
+        assert rule in rules
+
+
+def test_the_index_has_a_row_for_each_bag(chromium, summary, tmp_path):
+    presence = {"p1": [[0, 5, SAD], [5, 10, HAPPY]]}
+    good = summary | {"bag": "bags/a b", "presence": presence}
+    bad = {"bag": "bags/bad", "error": f"bags/bad: {HOSTILE}"}
+    path = tmp_path / "index.html"
+    links = {"bags/a b": "a%20b/report.html", "bags/bad": "bad/report.html"}
+    path.write_text(index_page([good, bad], links), encoding="utf-8")
+    rows = "[...document.querySelectorAll('tbody tr')].map((row) => row.innerText)"
+    first, second = probe(chromium, path, f"return {rows}")
+    assert "bags/a b" in first and "1 of 2 held" in first and "48 images" in first
+    assert "onerror=fail()" in second
+    target = "document.querySelector('a').getAttribute('href')"
+    assert probe(chromium, path, f"return {target}") == "a%20b/report.html"
