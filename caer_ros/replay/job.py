@@ -130,7 +130,6 @@ def replay(job: Job, show_progress: bool = True, sinks: Sequence[Sink] = ()) -> 
                 if stopped():
                     break
         summary = run.summary(bag, topics, time.monotonic() - began, complete=not stopped())
-        summary["presence"] = run.recorder.presence()
         summary["expectations"] = list(map(asdict, expectations.verdicts(summary["nobody"])))
         write_results(folder, summary, run.recorder)
         if job.with_images:
@@ -145,7 +144,8 @@ def make_private(folder: Path) -> None:
 
 
 def write_results(folder: Path, summary: dict[str, Any], recorder: Recorder) -> None:
-    """Write summary, report and verdicts into a folder of results."""
+    """Write summary, report and verdicts into a folder of results; completes the summary."""
+    summary["presence"] = recorder.presence()
     verdicts = [Verdict(**verdict) for verdict in summary["expectations"]]
     if verdicts:
         document = junit(verdicts, Path(summary["bag"]).name)
@@ -235,7 +235,6 @@ class _Run:
         summary |= {
             "complete": complete,
             "key": self._job.key(),
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "topics": {topic: bag.topics[topic].count for topic in topics},
             "realtime": self._job.realtime,
             "warnings": [*bag.warnings, *self._warnings.values(), *self._clock.warnings],
@@ -258,6 +257,7 @@ def summarize(
     counts = tally.summary()
     return {
         "bag": source,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "start": clock.start,
         "duration": duration,
         "covered": clock.covered / SECOND,
