@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of several rooms share."""
 
+import os
 import signal
+import sys
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from caer_ros.demo.material import fetch_material
-from caer_ros.paths import share_folder
 
 # the same examples on every machine, and none that fails for being slow (apt's hypothesis has no
 # profile "ci" yet)
@@ -28,7 +30,14 @@ def material():
     return fetch_material()
 
 
+PREFIX = next(
+    Path(prefix)
+    for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix)
+    if Path(prefix, "share", "caer_ros", "package.xml").is_file()
+)
+"""Where the package under test is installed, by colcon or by pip."""
+
+
 @pytest.fixture(scope="session")
 def environment():
-    """Return the prefix that the package under test is installed in, by pip or by colcon."""
-    return str(share_folder().parents[1])
+    return str(PREFIX)

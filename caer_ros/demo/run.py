@@ -113,7 +113,7 @@ def perceive(bag: Path, frames: int) -> tuple[list[EmotionArray], dict[str, str]
     command = node_command("--remap", f"image:={TOPIC}", "--params-file", str(config))
     # fixed letters, so that two demos print the same
     command += ["-p", "tracker.id_prefix:=p"]
-    player_command = [str(Path(sys.prefix) / "bin" / "caer"), "play", str(bag)]
+    player_command = [sys.executable, "-m", "caer_ros.cli", "play", str(bag)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="caer_demo_")))
         node_log, player_log = folder / "node.log", folder / "player.log"

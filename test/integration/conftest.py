@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +21,15 @@ from caer_ros.ros.client import Client, NodeError, Process
 from caer_ros.ros.conversions import to_image
 from caer_ros.ros.fast_dds import profile_variable
 
+from ..conftest import PREFIX
+
 PATIENCE = 60.0
 """Seconds after which a condition that does not come true fails a test."""
 
 client.GRACE = PATIENCE
 
-NODE = Path(sys.prefix) / "lib" / "caer_ros" / "caer_node"
+NODE = PREFIX / "lib" / "caer_ros" / "caer_node"
+CAER = str(PREFIX / "bin" / "caer")
 
 # with the defaults of Fast DDS, large images from here would hardly ever arrive
 os.environ.update([profile_variable()])

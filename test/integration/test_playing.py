@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,9 +23,8 @@ from caer_ros.replay.bag import IMAGE, TYPES, image_to_cdr, new_bag
 from caer_ros.ros.conversions import to_image
 from caer_ros.types import SECOND
 
-from .conftest import DEACTIVATE
+from .conftest import CAER, DEACTIVATE
 
-CAER = str(Path(sys.prefix) / "bin" / "caer")
 BEGIN = 1_600_000_000 * SECOND
 IMAGES, RATE = 30, 15
 

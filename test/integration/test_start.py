@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-CAER = str(Path(sys.prefix) / "bin" / "caer")
+from .conftest import CAER
 
 
 def test_the_node_comes_to_work_and_answers_on_the_topic_named(graph, tmp_path):
