@@ -78,6 +78,7 @@ def test_pip_and_ros_agree_on_the_version(environment):
 
 
 KEYS = {
+    "aiohttp": "python3-aiohttp",
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",

@@ -17,11 +17,11 @@ import argparse
 import math
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -33,9 +33,12 @@ from caer_ros.replay.run import describe
 from caer_ros.replay.statistics import Tally
 from caer_ros.replay.stream import Clock, Image, Sink
 from caer_ros.text import printable
-from caer_ros.types import SECOND, CaerError, Reading
+from caer_ros.types import SECOND, CaerError, Frame, Reading
 from caer_ros.viewer.results import Results
 from caer_ros.viewer.source import Source, open_source
+
+if TYPE_CHECKING:
+    from caer_ros.viewer.server import LivePage
 
 HEADER = "    time  person  label      confidence  face  scene"
 
@@ -49,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--with-images",
         action="store_true",
         help="write pictures too: annotated.webm, and small ones into the report",
+    )
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        const="8080",
+        metavar="[HOST:]PORT",
+        help="show it live on a page, on 127.0.0.1 unless a host is named (port: %(const)s)",
     )
     parser.add_argument(
         "--fps", type=float, help="images a second of a video or folder, for its own time"
@@ -79,7 +89,15 @@ def main(args: argparse.Namespace) -> int:
         if args.out:
             results = Results(args.out, source, pipeline, args.with_images)
             sinks.append(stack.enter_context(results))
-        summary = watch(source, pipeline, sinks)
+        page = None
+        if args.serve:
+            from caer_ros.viewer.server import LivePage  # only here is aiohttp needed
+
+            host, port = _address(args.serve)
+            page = LivePage(host, port, source.name, source.live, pipeline)
+            sinks.append(stack.enter_context(page))
+            print(f"Look at {page.url}", flush=True)
+        summary = watch(source, pipeline, sinks, page)
         if results and summary["images"]["processed"]:
             results.conclude(summary)
     print("\n".join(printable(line, 1000) for line in describe(summary).splitlines()))
@@ -90,10 +108,16 @@ def main(args: argparse.Namespace) -> int:
     return 0 if summary["complete"] else 130
 
 
-def watch(source: Source, pipeline: EmotionPipeline, sinks: Sequence[Sink]) -> dict[str, Any]:
+def watch(
+    source: Source,
+    pipeline: EmotionPipeline,
+    sinks: Sequence[Sink],
+    page: LivePage | None = None,
+) -> dict[str, Any]:
     """Read all frames, hand the answers to the sinks and print every change; return a summary.
 
-    Ctrl-C ends it after the frame at work.
+    Ctrl-C ends it after the frame at work. With a page, which may pause it, a recording goes by
+    at its own pace and stays on the page until Ctrl-C.
     """
     clock = Clock(round(pipeline.settings.tracker.death * SECOND))
     tally, nobody = Tally(), Nobody(pipeline)
@@ -101,7 +125,9 @@ def watch(source: Source, pipeline: EmotionPipeline, sinks: Sequence[Sink]) -> d
     bar = tqdm(total=source.length, desc="watch", unit=" images", disable=None)
     with bar, stop_on_interrupt(source.stopped) as stopped:
         tqdm.write(HEADER)
-        for frame in source:
+        for frame in _in_real_time(source) if page and not source.live else source:
+            if page:
+                page.wait_while_paused(source.stopped)
             taken = time.monotonic()
             [result] = pipeline.process([frame])
             behind = Image(frame.stamp, "", frame.image)
@@ -113,14 +139,42 @@ def watch(source: Source, pipeline: EmotionPipeline, sinks: Sequence[Sink]) -> d
             bar.update()
             if stopped():
                 break
+        seconds = time.monotonic() - began
+        complete = source.live or not stopped()
+        if page and complete and not source.live:
+            page.end()
+            tqdm.write("That was all; Ctrl-C ends")
+            source.stopped.wait()
     tally.dropped = source.dropped
-    return summarize(source.name, pipeline, clock, tally, time.monotonic() - began) | {
-        "complete": source.live or not stopped(),
+    return summarize(source.name, pipeline, clock, tally, seconds) | {
+        "complete": complete,
         "topics": {},
         "realtime": source.live,
         "warnings": [*source.notes, *clock.warnings],
         "nobody": nobody.reason(),
     }
+
+
+def _in_real_time(source: Source) -> Iterator[Frame]:
+    """Yield frames no faster than their stamps; what is late, or was paused, is not caught up."""
+    due = last = None
+    for frame in source:
+        now = time.monotonic()
+        if due is not None and last is not None:
+            due = max(due + (frame.stamp - last) / SECOND, now - 0.1)
+            source.stopped.wait(max(0.0, min(due - now, 5.0)))
+        due, last = due or now, frame.stamp
+        if source.stopped.is_set():
+            return
+        yield frame
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port of `[HOST:]PORT`."""
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise CaerError(f"--serve is {text!r}, expected a port such as 8080, or HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def describe_change(time: int, reading: Reading) -> str:

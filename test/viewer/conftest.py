@@ -54,21 +54,22 @@ class Browser:
         else:
             raise AssertionError("Chromium did not start")
         self._address = found[1]
+        self._session: aiohttp.ClientSession | None = None
 
     def close(self) -> None:
-        self._loop.run_until_complete(self._session.close())
+        if self._session:
+            self._loop.run_until_complete(self._session.close())
         self._loop.close()
         self._process.terminate()
         self._process.wait()
 
     def open(self, address: str, width: int = 1280, height: int = 900) -> None:
         """Load a page into a window of that size; its errors are collected."""
-        if hasattr(self, "_session"):
-            self._loop.run_until_complete(self._session.close())
         self.errors: list[str] = []
-        self._loop.run_until_complete(self._connect())
-        for method in ("Page.enable", "Runtime.enable", "Log.enable", "Network.enable"):
-            self._ask(method)
+        if not self._session:
+            self._loop.run_until_complete(self._connect())
+            for method in ("Page.enable", "Runtime.enable", "Log.enable"):
+                self._ask(method)
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -80,19 +81,22 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """Return what a JavaScript expression, or a promise, comes to."""
-        answer = self._ask(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
-        )
+        answer = self._evaluate(script)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def wait(self, script: str, seconds: float = 60.0) -> Any:
-        """Return what an expression comes to as soon as that is true."""
+        """Return what an expression comes to once that is true; it may fail until then."""
         end = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while not (value := self._evaluate(script)["result"].get("value")):
             assert time.monotonic() < end, f"not so after {seconds} s: {script}"
             time.sleep(0.1)
         return value
+
+    def _evaluate(self, script: str) -> dict[str, Any]:
+        return self._ask(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
 
     def picture(self, path: Path, dark: bool = False) -> None:
         """Write a picture of the window as PNG."""

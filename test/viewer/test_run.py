@@ -142,3 +142,9 @@ def test_settings_come_from_the_node_s_file_and_weights_by_name(film, capsys):
 def test_replay_points_to_watch_for_a_video(film, capsys):
     assert main(["replay", str(film)]) == 2
     assert f"`caer watch {film}`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["here", "127.0.0.1:", "70000", "::1:-1"])
+def test_an_address_that_is_none_is_said(address, film, capsys):
+    assert main(["watch", str(film), "--serve", address]) == 2
+    assert f"--serve is '{address}', expected a port" in capsys.readouterr().err
