@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from caer_ros.benchmark.contest import in_own_process
+from caer_ros.benchmark.interleaved import in_own_process
 from caer_ros.demo.material import VIDEO, fetch_material
 from caer_ros.perception.boxes import iou
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// npm @vladmandic/face-api as a contender of the benchmark; see `PeerContender` in contest.py.
+// npm @vladmandic/face-api as a candidate of the benchmark; see `PeerProgram` in interleaved.py.
 // Run as `node face_api_peer.mjs FOLDER`, FOLDER being where npm installed it.
 
 import { createRequire } from 'node:module';

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyPI `fer` with its defaults as a contender of `peers.py`, by the Python of its own environment.
+"""PyPI `fer` with its defaults as a candidate of `peers.py`, by the Python of its own environment.
 
 Its default is a Haar cascade and a quantised network that TensorFlow's TFLite interpreter runs.
 """

@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from caer_ros.benchmark.camera import TOPIC, publish
-from caer_ros.benchmark.contest import in_own_process
+from caer_ros.benchmark.interleaved import in_own_process
 from caer_ros.benchmark.pipeline import RATE
 from caer_ros.demo.material import fetch_material
 from caer_ros.images import to_bgr

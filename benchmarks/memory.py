@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from caer_ros.benchmark.contest import in_own_process
+from caer_ros.benchmark.interleaved import in_own_process
 from caer_ros.benchmark.pipeline import repeat, resident_memory
 from caer_ros.benchmark.scenes import compose, load_people
 from caer_ros.demo.material import fetch_material

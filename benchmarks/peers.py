@@ -2,7 +2,7 @@
 """Other programs on the same frames: PyPI `fer` and, with Node.js, npm `@vladmandic/face-api`.
 
 They are installed into the cache folder when they are first asked for (`fer` with its TensorFlow
-takes 3 GB), never beside ours. Contenders run in turn; leave the machine alone meanwhile.
+takes 3 GB), never beside ours. Candidates run in turn; leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ import numpy as np
 
 from caer_ros.arguments import new_file, whole_number
 from caer_ros.benchmark.account import WARM_UP
-from caer_ros.benchmark.contest import BenchmarkError, Contender, OwnContender, contest
+from caer_ros.benchmark.interleaved import (
+    BenchmarkError,
+    Candidate,
+    CandidateProcess,
+    time_interleaved,
+)
 from caer_ros.benchmark.pipeline import Scenario, repeat
 from caer_ros.benchmark.report import describe_machine, to_markdown
 from caer_ros.benchmark.scenes import compose, load_people
@@ -60,7 +65,7 @@ FACE_API = (
 )
 
 
-class PeerContender:
+class PeerProgram:
     """Another program, which is given frames and then told how many to work through.
 
     On its standard input it gets a line of JSON with the frames' shape and their bytes, and then
@@ -114,24 +119,24 @@ def measure_peers(
     ratios: dict[str, float] = {}
     for persons in (1, 5):
         frames = compose(people, 640, 480, persons)
-        contenders: dict[str, Contender] = {
-            name: OwnContender(_load, Scenario(640, 480, persons, settings, interval), material)
-            for name, settings, interval in _ours(threads)
+        candidates: dict[str, Candidate] = {
+            name: CandidateProcess(_load, scenario, material)
+            for name, scenario in _ours(persons, threads)
         }
         for name, command in commands.items():
-            contenders[name] = PeerContender(command, frames, folder / f"{name}.log")
+            candidates[name] = PeerProgram(command, frames, folder / f"{name}.log")
         try:
-            results = contest(contenders, 4 if quick else 20, 5)
+            results = time_interleaved(candidates, 4 if quick else 20, 5)
         finally:
-            for contender in contenders.values():
-                contender.close()
+            for candidate in candidates.values():
+                candidate.close()
         for name, result in results.items():
             per_second = 1e3 / result["mean_ms"]
             rows.append(
                 {
-                    "contender": name,
+                    "candidate": name,
                     "persons": persons,
-                    "faces_found": contenders[name].faces,
+                    "faces_found": candidates[name].faces,
                     "frames_per_second": per_second,
                     **result,
                 }
@@ -143,10 +148,13 @@ def measure_peers(
     return rows, ratios
 
 
-def _ours(threads: int) -> list[tuple[str, EngineSettings, int]]:
+def _ours(persons: int, threads: int) -> list[tuple[str, Scenario]]:
     f32 = EngineSettings(engine="openvino", precision="f32", threads=threads)
     best = EngineSettings(threads=threads)
-    return [("ours_f32", f32, 1), ("ours_auto", best, 1), ("ours_auto_every_3rd", best, 3)]
+    chosen = [("ours_f32", f32, 1), ("ours_auto", best, 1), ("ours_auto_every_3rd", best, 3)]
+    return [
+        (name, Scenario(640, 480, persons, engine, interval)) for name, engine, interval in chosen
+    ]
 
 
 def _load(scenario: Scenario, material: Path) -> Callable[[], int]:

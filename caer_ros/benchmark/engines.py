@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from caer_ros.benchmark.contest import BenchmarkError, OwnContender, contest, in_own_process
+from caer_ros.benchmark.interleaved import (
+    BenchmarkError,
+    CandidateProcess,
+    in_own_process,
+    time_interleaved,
+)
 from caer_ros.engines.base import Batch, EngineError
 from caer_ros.engines.select import has_nvidia_gpu, make_engine
 from caer_ros.engines.settings import EngineSettings
@@ -55,13 +60,13 @@ def measure_engines(
         if network in PAPER:
             weights = weights.with_suffix(".safetensors")
             in_own_process(_make_random, PAPER[network], weights)
-        contenders = dict(_contenders(weights, threads))
+        candidates = dict(_candidates(weights, threads))
         try:
             times = 2 if read_spec(weights).is_video else 10
-            results = contest(contenders, rounds, times)
+            results = time_interleaved(candidates, rounds, times)
         finally:
-            for contender in contenders.values():
-                contender.close()
+            for candidate in candidates.values():
+                candidate.close()
         eager = results.get(EAGER, {}).get("median_ms")
         for name, result in results.items():
             row: dict[str, Any] = {
@@ -78,16 +83,16 @@ def measure_engines(
     return rows, ratios
 
 
-def _ratio_name(contender: str) -> str:
-    engine, precision = contender.split()
+def _ratio_name(candidate: str) -> str:
+    engine, precision = candidate.split()
     kind = engine if precision == "f32" else f"{engine}_{precision}"
     return f"{kind}_vs_eager" if engine == "torch" else f"{kind}_vs_torch"
 
 
-def _contenders(weights: Path, threads: int) -> Iterator[tuple[str, OwnContender]]:
+def _candidates(weights: Path, threads: int) -> Iterator[tuple[str, CandidateProcess]]:
     """Yield all that runs this network here; say what does not."""
     try:
-        yield EAGER, OwnContender(_load_eager, weights, threads)
+        yield EAGER, CandidateProcess(_load_eager, weights, threads)
     except EngineError as error:
         print(f"{EAGER} is left out: {error}")
     for engine, precision in CHOICES:
@@ -95,7 +100,7 @@ def _contenders(weights: Path, threads: int) -> Iterator[tuple[str, OwnContender
             continue
         settings = EngineSettings(engine=engine, precision=precision, threads=threads)
         try:
-            yield f"{engine} {precision}", OwnContender(_load_engine, weights, settings)
+            yield f"{engine} {precision}", CandidateProcess(_load_engine, weights, settings)
         except EngineError as error:
             print(f"{engine} {precision} is left out: {error}")
 

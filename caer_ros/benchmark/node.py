@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from caer_ros.benchmark.camera import TOPIC, publish
-from caer_ros.benchmark.contest import BenchmarkError
+from caer_ros.benchmark.interleaved import BenchmarkError
 from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
 from caer_ros.messages import to_nanoseconds
 from caer_ros.msg import EmotionArray

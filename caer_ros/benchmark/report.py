@@ -80,7 +80,7 @@ TABLES: dict[str, dict[str, str]] = {
         "start_to_active_s": ".1f",
     },
     "peers": {
-        "contender": "",
+        "candidate": "",
         "persons": "d",
         "faces_found": "d",
         "median_ms": ".1f",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure engines, pipeline and, where asked, the node over DDS.
 
-Contenders are run in turn, each in a process of its own; ratios are within one run. Without
+Candidates are run in turn, each in a process of its own; ratios are within one run. Without
 --quick it takes some ten minutes. Leave the machine alone meanwhile.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from caer_ros.arguments import new_file, whole_number
-from caer_ros.benchmark.contest import in_own_process
 from caer_ros.benchmark.engines import NETWORKS, PAPER, measure_engines
+from caer_ros.benchmark.interleaved import in_own_process
 from caer_ros.benchmark.pipeline import Scenario, measure_pipeline
 from caer_ros.benchmark.report import describe_machine, draw, to_markdown
 from caer_ros.demo.material import fetch_material

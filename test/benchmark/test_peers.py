@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caer_ros.benchmark.contest import BenchmarkError
+from caer_ros.benchmark.interleaved import BenchmarkError
 
 PEERS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "peers.py"))
-PeerContender = PEERS["PeerContender"]
+PeerProgram = PEERS["PeerProgram"]
 
 PEER = """
 import json, sys
@@ -29,7 +29,7 @@ for line in sys.stdin.buffer:
 def test_another_program_gets_the_frames_and_answers(tmp_path: Path) -> None:
     frames = np.zeros((2, 3, 4, 3), np.uint8)
     frames[-1, -1, -1, -1] = 7
-    peer = PeerContender([sys.executable, "-c", PEER], frames, tmp_path / "log")
+    peer = PeerProgram([sys.executable, "-c", PEER], frames, tmp_path / "log")
     assert peer.run(2) == [0.25, 0.25]
     assert peer.run(1) == [0.25]
     assert peer.faces == 7
@@ -38,7 +38,7 @@ def test_another_program_gets_the_frames_and_answers(tmp_path: Path) -> None:
 
 def test_another_program_that_ends_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     frames = np.full((1, 2, 2, 3), 255, np.uint8)
-    peer = PeerContender([sys.executable, "-c", PEER], frames, tmp_path / "log")
+    peer = PeerProgram([sys.executable, "-c", PEER], frames, tmp_path / "log")
     with pytest.raises(BenchmarkError, match="white is too bright"):
         peer.run(1)
     peer.close()

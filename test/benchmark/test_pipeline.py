@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from caer_ros.benchmark.contest import in_own_process
+from caer_ros.benchmark.interleaved import in_own_process
 from caer_ros.benchmark.pipeline import Scenario, measure_pipeline
 from caer_ros.benchmark.report import PARTS
 from caer_ros.engines.settings import EngineSettings

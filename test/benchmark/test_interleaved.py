@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from caer_ros.benchmark.contest import OwnContender, contest, in_own_process
+from caer_ros.benchmark.interleaved import CandidateProcess, in_own_process, time_interleaved
 from caer_ros.network.spec import WeightsError, resolve_weights
 
 
@@ -30,22 +30,22 @@ def test_a_function_runs_in_a_process_of_its_own() -> None:
 
 
 def test_our_own_work_is_timed_once_for_every_call() -> None:
-    contender = OwnContender(partial, len, "four")
-    seconds = contender.run(3)
-    assert contender.faces == 4
-    contender.close()
+    candidate = CandidateProcess(partial, len, "four")
+    seconds = candidate.run(3)
+    assert candidate.faces == 4
+    candidate.close()
     assert len(seconds) == 3
     assert all(value >= 0 for value in seconds)
 
 
 def test_what_cannot_be_loaded_says_why() -> None:
     with pytest.raises(WeightsError, match="'nothing' are neither a file nor"):
-        OwnContender(resolve_weights, "nothing")
+        CandidateProcess(resolve_weights, "nothing")
 
 
-def test_contenders_take_turns_and_the_first_turn_does_not_count() -> None:
+def test_candidates_take_turns_and_the_first_turn_does_not_count() -> None:
     order: list[str] = []
-    results = contest(
+    results = time_interleaved(
         {name: Written(name, seconds, order) for name, seconds in (("a", 0.001), ("b", 0.004))},
         rounds=3,
         times=2,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contenders in processes of their own, run in turn, so that what disturbs one disturbs all."""
+"""Candidates in processes of their own, run in turn, so that what disturbs one disturbs all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BenchmarkError(CaerError):
     """A part of the benchmark that cannot run on this machine."""
 
 
-class Contender(Protocol):
+class Candidate(Protocol):
     """Something that can do the same piece of work again and again.
 
     faces: how many it found in the last frame, for work on frames.
@@ -32,7 +32,7 @@ class Contender(Protocol):
     def close(self) -> None: ...
 
 
-class OwnContender:
+class CandidateProcess:
     """Our own code: `load(*arguments)` in a fresh process returns the work to be timed.
 
     The work may return how many faces it found. What `load` raises is raised here.
@@ -56,16 +56,16 @@ class OwnContender:
         self._pool.shutdown()
 
 
-def contest(
-    contenders: Mapping[str, Contender], rounds: int, times: int
+def time_interleaved(
+    candidates: Mapping[str, Candidate], rounds: int, times: int
 ) -> dict[str, dict[str, float]]:
-    """Let all contenders run in turn; return mean, median and p95 of each in milliseconds."""
-    for contender in contenders.values():
-        contender.run(times)  # not counted: caches fill, clocks rise
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    """Let all candidates run in turn; return mean, median and p95 of each in milliseconds."""
+    for candidate in candidates.values():
+        candidate.run(times)  # not counted: caches fill, clocks rise
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
-        for name, contender in contenders.items():
-            seconds[name] += contender.run(times)
+        for name, candidate in candidates.items():
+            seconds[name] += candidate.run(times)
     return {
         name: {
             "mean_ms": 1e3 * float(np.mean(values)),
