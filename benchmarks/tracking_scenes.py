@@ -18,12 +18,12 @@ import numpy as np
 
 from caer_ros.demo.material import GROUP, VIDEO
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
-from caer_ros.types import SECOND, Face
+from caer_ros.types import Face
 from caer_ros.video import Video, read_picture
 
 WIDTH, HEIGHT = 640, 480
 RATE = 30
-"""Frames a second of every clip; the lower rates take every second, third and sixth of them."""
+"""Frames a second, where a clip does not say otherwise."""
 
 EDGE = 256
 """Edge in pixels of a head's picture."""
@@ -93,19 +93,20 @@ class Clip:
     pillar: tuple[int, int] = (0, 0)
     noise: float = 4.0
     seed: int = 0
+    rate: int = RATE
 
     @property
     def persons(self) -> int:
         """How many show their face at some time."""
-        times = np.arange(0, self.seconds, 1 / RATE).tolist()
+        times = np.arange(0, self.seconds, 1 / self.rate).tolist()
         return sum(any(_faces_us(a.place(t)[3]) for t in times) for a in self.actors)
 
     def frames(self) -> Iterator[tuple[np.ndarray, dict[int, Face]]]:
         """Yield image and truth, by actor: boxes of the faces of which at least half is seen."""
         random = np.random.default_rng(self.seed)
         backdrop = _backdrop(random)
-        for k in range(round(self.seconds * RATE)):
-            seconds = k / RATE
+        for k in range(round(self.seconds * self.rate)):
+            seconds = k / self.rate
             x, y = self.camera(seconds)
             before = self.camera(seconds - EXPOSURE)
             image = _window(backdrop, x, y)
@@ -136,14 +137,22 @@ class Clip:
 def load_heads(material: Path) -> list[Head]:
     """Return the heads of the five people of the group photo and of the woman of the video."""
     group = read_picture(material / GROUP)
-    with Video(material / VIDEO) as video:
-        woman = next(image for stamp, image in video if stamp > 10 * SECOND)
     detector = FaceDetector(DetectorSettings())
-    faces = [(group, face) for face in detector.detect(group)]
-    faces += [(woman, face) for face in detector.detect(woman)]
+    fronts = [_around(group, face) for face in detector.detect(group)]
     detector.close()
-    hair = [cv2.resize(group[y1:y2, x1:x2], (EDGE, EDGE)) for x1, y1, x2, y2 in HAIR]
-    return [Head(_around(*face), back) for face, back in zip(faces, hair, strict=True)]
+    fronts += cut_heads(material / VIDEO, (240,))
+    backs = [cv2.resize(group[y1:y2, x1:x2], (EDGE, EDGE)) for x1, y1, x2, y2 in HAIR]
+    return [Head(front, back) for front, back in zip(fronts, backs, strict=True)]
+
+
+def cut_heads(path: Path, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Return the head in each of the images of a video that `numbers` name."""
+    detector = FaceDetector(DetectorSettings())
+    with Video(path) as video:
+        images = [image for number, (_, image) in enumerate(video) if number in numbers]
+    heads = [_around(image, detector.detect(image)[0]) for image in images]
+    detector.close()
+    return heads
 
 
 def _around(image: np.ndarray, face: Face) -> np.ndarray:

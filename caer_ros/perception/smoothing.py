@@ -23,8 +23,9 @@ class SmoothingSettings:
         live=True,
     )
     hold: float = setting(
-        0.3,
-        "seconds for which another emotion has to be the most probable before the label changes",
+        0.2,
+        "seconds for which another emotion has to be ahead of the label before the label changes; "
+        "one that is ahead by 0.5 takes twice as long as one that is ahead by 1",
         minimum=0.0,
         maximum=60.0,
         live=True,
@@ -44,22 +45,27 @@ class EmotionSmoother:
         self.emotion = Emotion(int(self.probabilities.argmax()))
         self.since = stamp
         self._stamp = stamp
-        self._rival = self.emotion
-        self._rival_since = stamp
+        # (7,), how far each emotion has been ahead of the label, summed up over the seconds
+        self._lead = np.zeros(len(self.probabilities))
 
     def update(self, probabilities: np.ndarray, stamp: int, settings: SmoothingSettings) -> None:
-        """Take in the network's probabilities (7,) for `stamp`; stamps must not fall."""
+        """Take in the network's probabilities (7,) for `stamp`; stamps must not fall.
+
+        The label follows a cumulative sum test (Page 1954): what leads by little has to do so for
+        long, and two that take turns at the top cancel each other out.
+        """
         seconds = (stamp - self._stamp) / SECOND
         self._stamp = stamp
         # exact for an input that holds between stamps, so the rate does not matter
         keep = np.exp(-seconds / settings.time_constant) if settings.time_constant else 0.0
-        change = _normalised(probabilities) - self.probabilities
-        self.probabilities = _normalised(self.probabilities + (1.0 - keep) * change)
+        said = _normalised(probabilities)
+        self.probabilities = _normalised(said + keep * (self.probabilities - said))
+        self._lead = np.maximum(self._lead + seconds * (said - said[self.emotion]), 0.0)
         rival = Emotion(int(self.probabilities.argmax()))
-        if rival != self._rival:
-            self._rival, self._rival_since = rival, stamp
-        if rival != self.emotion and stamp - self._rival_since >= settings.hold * SECOND:
+        # less a nanosecond, since the sum is rounded
+        if rival != self.emotion and self._lead[rival] >= settings.hold - 1e-9:
             self.emotion, self.since = rival, stamp
+            self._lead[:] = 0.0
 
 
 def _normalised(probabilities: np.ndarray) -> np.ndarray:

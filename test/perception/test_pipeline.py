@@ -166,7 +166,7 @@ def test_probabilities_are_smoothed_and_the_label_holds(
         since.append(reading.since)
     assert (np.diff(sadness[4:]) > 0).all()
     change = labels.index(Emotion.SAD)
-    # sad is the most probable from 0.6 s on: 0.65 e^(-0.1 k / 0.2) falls below half of it
+    # sad is ahead by 0.6 from 0.5 s on, and five tenths of a second times 0.6 are 0.3
     assert change == 9
     assert since[change:] == [change * PERIOD] * (16 - change)
 
