@@ -15,6 +15,23 @@ from caer_ros.settings import SettingError, build, describe, read_parameters, se
 
 
 @dataclass(frozen=True)
+class DetectionSettings:
+    """Faces or persons that another node detects, for `source: detections`."""
+
+    topics: list[str] = setting(
+        [""],
+        "topics of vision_msgs/Detection2DArray, in the order of image_topics; where one is "
+        "empty or missing, detections beside the image topic",
+    )
+    kind: str = setting(
+        "faces",
+        "what the boxes hold: faces, or persons, in whose boxes the own detector looks for a face",
+        choices=("faces", "persons"),
+    )
+    class_id: str = setting("", "class_id of the detections that count; empty for all")
+
+
+@dataclass(frozen=True)
 class HriSettings:
     """ROS4HRI (REP 155)."""
 
@@ -36,6 +53,13 @@ class NodeSettings(PipelineSettings):
 
     events: EventSettings = field(default_factory=EventSettings)
     hri: HriSettings = field(default_factory=HriSettings)
+    detections: DetectionSettings = field(default_factory=DetectionSettings)
+    source: str = setting(
+        "own",
+        "where faces come from: the own detector; detections of another node; or hri, the regions "
+        "under /humans/faces, whose expression is then published too",
+        choices=("own", "detections", "hri"),
+    )
     image_topics: list[str] = setting(
         ["image"], "camera topics, one or several; relative names can be remapped"
     )
@@ -75,10 +99,20 @@ class NodeSettings(PipelineSettings):
         topics = self.image_topics
         if not topics or len(set(topics)) < len(topics):
             raise SettingError(f"image_topics is {topics}, expected one or more, each once")
-        if len(self.camera_info_topics) > len(topics):
+        for name, given in (
+            ("camera_info_topics", self.camera_info_topics),
+            ("detections.topics", self.detections.topics),
+        ):
+            if len(given) > len(topics):
+                raise SettingError(f"{name} has {len(given)} names for {len(topics)} image_topics")
+        if self.source == "hri" and len(topics) > 1:
             raise SettingError(
-                f"camera_info_topics has {len(self.camera_info_topics)} names for {len(topics)} "
-                "image_topics"
+                "source is hri, which knows one camera, and image_topics has "
+                f"{len(topics)}: start a node for each"
+            )
+        if self.source == "hri" and self.hri.publish:
+            raise SettingError(
+                "source is hri and hri.publish is true: the faces are published by who finds them"
             )
 
 

@@ -79,7 +79,8 @@ def emotion_named(word: str) -> Emotion | None:
 class Face:
     """A face in an image: box corners in pixels (may reach beyond the border), score 0 to 1.
 
-    `roll` is how far the line of the eyes is turned clockwise from level, in radians.
+    `roll` is how far the line of the eyes is turned clockwise from level, in radians. `person_id`
+    is whose face it is, where it comes from elsewhere and is known there.
     """
 
     x1: float
@@ -88,6 +89,7 @@ class Face:
     y2: float
     score: float = 1.0
     roll: float = 0.0
+    person_id: str = field(default="", kw_only=True)
 
     @property
     def width(self) -> float:
@@ -155,11 +157,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One camera image: uint8 BGR of shape (height, width, 3), read only, with its stamp in ns."""
+    """One camera image: uint8 BGR of shape (height, width, 3), read only, with its stamp in ns.
+
+    `faces` are those that were found in it elsewhere, None where the own detector is to look.
+    """
 
     camera: str
     stamp: int
     image: np.ndarray
+    faces: tuple[Face, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

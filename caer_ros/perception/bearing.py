@@ -170,4 +170,9 @@ def base_topic(topic: str) -> str:
 
 def camera_info_topic(topic: str) -> str:
     """Return the CameraInfo topic beside an image topic, as image_transport has it."""
-    return base_topic(topic).rpartition("/")[0] + "/camera_info"
+    return beside_topic(topic, "camera_info")
+
+
+def beside_topic(topic: str, name: str) -> str:
+    """Return the topic of a name in an image topic's namespace."""
+    return f"{base_topic(topic).rpartition('/')[0]}/{name}"

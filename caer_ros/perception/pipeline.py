@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -197,19 +198,20 @@ class EmotionPipeline:
     def _track(self, state: FrameState) -> None:
         """Bring the camera's persons to the frame's stamp."""
         frame, camera = state.frame, state.camera
-        detecting = camera.skip == 0
-        if detecting:
+        detecting = camera.skip == 0 or frame.faces is not None
+        closely: Callable[[Face], float] = attrgetter("score")
+        faces: Sequence[Face] = frame.faces or ()
+        if detecting and frame.faces is None:
+            closely = partial(self.detector.look, frame.image)
             with self._timed(state.seconds, "tracker"):
                 expected = camera.tracker.expected(frame.stamp)
             with self._timed(state.seconds, "detector"):
                 faces = camera.search.find(frame.image, frame.stamp, expected)
             camera.skip = self.settings.detector.interval
-        camera.skip -= 1
+        camera.skip = max(camera.skip - 1, 0)
         with self._timed(state.seconds, "tracker"):
             if detecting:
-                persons = camera.tracker.update(
-                    faces, frame.stamp, partial(self.detector.look, frame.image)
-                )
+                persons = camera.tracker.update(faces, frame.stamp, closely)
             else:
                 persons = camera.tracker.predict(frame.stamp)
             camera.keep(persons, detecting, self.engine.spec)

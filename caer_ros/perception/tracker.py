@@ -170,7 +170,7 @@ class PersonTracker:
 
         `look` gives the score of a doubtful face when it is looked at closely.
         Stamps must not fall. Persons come in the order of their ids; one whose face was not found
-        is at its predicted place.
+        is at its predicted place. A face that names its person is that person's, at once.
         """
         self._advance(stamp)
         pairs = self._match(faces, stamp)
@@ -197,8 +197,9 @@ class PersonTracker:
         self._stamp = stamp
 
     def _match(self, faces: Sequence[Face], stamp: int) -> list[tuple[int, int]]:
-        """Pair tracks with faces: first those that overlap, then the nearest within reach.
+        """Pair tracks with faces: those that overlap, then the nearest within reach.
 
+        Before both, a face that names its person goes to that one's track, or to none.
         In one assignment a stranger near a lost person could take the place of a neighbour who is
         found; in two, overlap always goes first.
         """
@@ -206,8 +207,13 @@ class PersonTracker:
             return []
         predicted = np.array([track.box() for track in self._tracks])
         found = corners(faces)
+        names = {track.person_id: t for t, track in enumerate(self._tracks)}
+        named = [(names[f.person_id], i) for i, f in enumerate(faces) if f.person_id in names]
+        free = np.ones((len(self._tracks), len(faces)), bool)
+        free[:, [bool(face.person_id) for face in faces]] = False
+        free[[t for t, _ in named]] = False
         overlap = iou(predicted, found)
-        pairs = _assign(1.0 - overlap, overlap >= MIN_IOU, limit=1.0)
+        pairs = named + _assign(1.0 - overlap, (overlap >= MIN_IOU) & free, limit=1.0)
 
         centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (predicted, found)]
         sizes = [(boxes[:, 2:] - boxes[:, :2]).mean(axis=1) for boxes in (predicted, found)]
@@ -217,7 +223,7 @@ class PersonTracker:
         unseen = np.array([stamp - track.seen for track in self._tracks]) / SECOND
         reach = 0.5 + self.settings.max_speed * unseen
         near = distance <= reach[:, None]
-        near &= (growth > 0.5) & (growth < 2.0)
+        near &= (growth > 0.5) & (growth < 2.0) & free
         for t, f in pairs:
             near[t] = near[:, f] = False
         return pairs + _assign(distance, near, limit=reach.max())
@@ -229,15 +235,17 @@ class PersonTracker:
         ready = [
             track
             for track in self._tracks
-            if track.person_id is None and stamp - track.born >= birth and stamp >= track.due
+            if track.person_id is None
+            and (track.face.person_id or (stamp - track.born >= birth and stamp >= track.due))
         ]
         if len(ready) > free:
             ready.sort(key=lambda track: -track.mean[2:, 0].prod())
         for track in ready:
             if free <= 0:
                 break
-            if track.face.score >= least or look(track.face) >= least:
-                track.person_id = next(self._ids)
+            face = track.face
+            if face.person_id or face.score >= least or look(face) >= least:
+                track.person_id = face.person_id or next(self._ids)
                 free -= 1
             else:
                 track.due = stamp + TRY_AGAIN

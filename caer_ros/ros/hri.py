@@ -56,12 +56,19 @@ class HriFaces:
 
     Reliable, volatile, depth 1, with the image's own header. One list for all cameras: libhri
     forgets every face that the newest list lacks, so nobody else may publish it, and an empty one
-    has to follow when nobody is followed any more.
+    has to follow when nobody is followed any more. Faces that are not the node's own get their
+    expression only.
     """
 
-    def __init__(self, node: Node, settings: HriSettings) -> None:
+    def __init__(self, node: Node, settings: HriSettings, own: bool) -> None:
+        """Create the publisher of the list, where the faces are the node's own.
+
+        Raises:
+            CaerError: where hri_msgs is not installed, or somebody publishes the list already.
+        """
         self._messages = import_messages()
-        if others := node.get_publishers_info_by_topic(TRACKED):
+        others = node.get_publishers_info_by_topic(TRACKED)
+        if own and others:
             raise CaerError(
                 f"{TRACKED} is published by {others[0].node_name} already, and its readers forget "
                 "whom the newest list lacks: set hri.publish to false in all nodes but one"
@@ -71,12 +78,12 @@ class HriFaces:
         self._people: dict[str, dict[str, dict[str, Publisher]]] = {}
         self._frame_ids: dict[str, str] = {}
         self._stamps: dict[str, int] = {}
-        self._tracked = self._create(self._messages.IdsList, TRACKED)
+        self._tracked = self._create(self._messages.IdsList, TRACKED) if own else None
 
     def complaint(self) -> str:
         """Return what is wrong where somebody else publishes the list too."""
         number = self._node.count_publishers(TRACKED)
-        if number < 2:
+        if self._tracked is None or number < 2:
             return ""
         return (
             f"{number} nodes publish {TRACKED}, and its readers forget whom the newest list "
@@ -103,13 +110,17 @@ class HriFaces:
         self._tell_tracked(camera)
 
     def close(self) -> None:
-        # the last, empty list has to arrive
-        self._tracked.wait_for_all_acked(Duration(seconds=1))
-        for publishers in (*self._people.values(), {"": {"": self._tracked}}):
-            for of_one in publishers.values():
-                self._destroy(of_one)
+        for people in self._people.values():
+            for publishers in people.values():
+                self._destroy(publishers)
+        if self._tracked is not None:
+            # the last, empty list has to arrive
+            self._tracked.wait_for_all_acked(Duration(seconds=1))
+            self._node.destroy_publisher(self._tracked)
 
     def _tell_tracked(self, camera: str) -> None:
+        if self._tracked is None:
+            return
         header = to_header(self._stamps.get(camera, 0), self._frame_ids.get(camera, ""))
         ids = [person for people in self._people.values() for person in people]
         self._tracked.publish(self._messages.IdsList(header=header, ids=ids))
@@ -123,6 +134,18 @@ class HriFaces:
         image: np.ndarray,
     ) -> None:
         header = to_header(result.stamp, frame_id)
+        valence, arousal = valence_arousal(reading.probabilities)
+        publishers["expression"].publish(
+            self._messages.Expression(
+                header=header,
+                expression=reading.emotion.label,
+                valence=valence,
+                arousal=arousal,
+                confidence=float(reading.confidence),
+            )
+        )
+        if self._tracked is None:
+            return
         x1, y1, x2, y2 = reading.face.pixels(result.width, result.height)
         publishers["roi"].publish(
             self._messages.NormalizedRegionOfInterest2D(
@@ -134,26 +157,14 @@ class HriFaces:
                 c=float(reading.face.score),
             )
         )
-        valence, arousal = valence_arousal(reading.probabilities)
-        publishers["expression"].publish(
-            self._messages.Expression(
-                header=header,
-                expression=reading.emotion.label,
-                valence=valence,
-                arousal=arousal,
-                confidence=float(reading.confidence),
-            )
-        )
         if x1 < x2 and y1 < y2 and publishers["cropped"].get_subscription_count():
             picture = letterbox(image[y1:y2, x1:x2], *self._size)
             publishers["cropped"].publish(to_image(picture, result.stamp, frame_id))
 
     def _create_for(self, person: str) -> dict[str, Publisher]:
-        types = {
-            "roi": self._messages.NormalizedRegionOfInterest2D,
-            "cropped": Image,
-            "expression": self._messages.Expression,
-        }
+        types = {"expression": self._messages.Expression}
+        if self._tracked is not None:
+            types |= {"roi": self._messages.NormalizedRegionOfInterest2D, "cropped": Image}
         return {name: self._create(t, f"{FACES}/{person}/{name}") for name, t in types.items()}
 
     def _create(self, kind: Any, topic: str) -> Publisher:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -17,6 +18,7 @@ from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
 from caer_ros.ros.counts import Statistics
+from caer_ros.ros.foreign import Locate, as_it_is, from_fractions, inside
 from caer_ros.ros.health import Health
 from caer_ros.ros.outputs import Outputs
 from caer_ros.ros.parameters import declare_settings, read_settings, unknown_qos_overrides
@@ -132,11 +134,19 @@ class CaerNode(LifecycleNode):
             self._pipeline,
             compressed=self._settings.image_transport == "compressed",
             max_pixels=self._settings.max_pixels,
+            locate=self._choose_locate(self._pipeline),
             output=self._outputs,
             statistics=self._statistics,
             now=lambda: self.get_clock().now().nanoseconds,
         )
         self._log_configuration(self._pipeline)
+
+    def _choose_locate(self, pipeline: EmotionPipeline) -> Locate:
+        """Return how faces from elsewhere become faces in an image."""
+        if self._settings.source == "hri":
+            return from_fractions
+        persons = self._settings.detections.kind == "persons"
+        return partial(inside, pipeline.detector) if persons else as_it_is
 
     def _log_configuration(self, pipeline: EmotionPipeline) -> None:
         engine, weights = pipeline.engine, self._settings.engine.weights
@@ -161,8 +171,9 @@ class CaerNode(LifecycleNode):
         assert self._worker is not None
         self._statistics.listening()
         self._worker.start()
-        compressed = self._settings.image_transport == "compressed"
-        self._subscriptions_of_cameras.open(self._cameras, compressed, self._worker)
+        self._subscriptions_of_cameras.open(
+            self._cameras, self._settings, self._worker, self._statistics
+        )
         for described in self._subscriptions_of_cameras.describe():
             self.get_logger().info(f"reading {described}")
         for complaint in unknown_qos_overrides(self):

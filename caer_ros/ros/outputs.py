@@ -44,7 +44,9 @@ class Outputs:
             QoSProfile(depth=EVENTS_KEPT, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL),
             qos_overriding_options=QOS_OVERRIDES,
         )
-        self._hri = HriFaces(node, settings.hri) if settings.hri.publish else None
+        own = settings.source != "hri"
+        hri = settings.hri.publish or not own
+        self._hri = HriFaces(node, settings.hri, own) if hri else None
         self._debug_images: dict[str, tuple[Publisher, Publisher]] = {}
         for camera in cameras:
             topic = "~/debug_image" + (base_topic(camera) if len(cameras) > 1 else "")

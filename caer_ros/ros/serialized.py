@@ -72,6 +72,15 @@ def read_compressed_image(serialized: bytes) -> SerializedCompressedImage:
     return SerializedCompressedImage(cdr.stamp(), cdr.string(), cdr.string(), cdr.sequence())
 
 
+def read_stamp(serialized: bytes) -> int:
+    """Return the stamp (ns) of a serialized message that begins with a header.
+
+    Raises:
+        ImageError: where the bytes are not plain CDR or end before the stamp does.
+    """
+    return _Cdr(serialized).stamp()
+
+
 class _Cdr:
     """Reads plain CDR from front to back; alignment counts from the fifth byte."""
 

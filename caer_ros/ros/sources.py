@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from rclpy.node import Node
@@ -14,7 +15,9 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from caer_ros.node_settings import NodeSettings
-from caer_ros.perception.bearing import base_topic, camera_info_topic
+from caer_ros.perception.bearing import base_topic, beside_topic
+from caer_ros.ros.counts import Statistics
+from caer_ros.ros.foreign import Detections, HriRegions, Pairing, import_detections
 from caer_ros.ros.parameters import QOS_OVERRIDES
 from caer_ros.ros.worker import Worker
 from caer_ros.types import CaerError
@@ -24,33 +27,43 @@ RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 
 @dataclass(frozen=True)
 class Camera:
-    """topic: of the images, with all remappings; name, info: what images and CameraInfo are
-    subscribed by, before remapping."""
+    """topic: of the images, with all remappings; name, info, detections: what images, CameraInfo
+    and detections are subscribed by, before remapping."""
 
     topic: str
     name: str
     info: str
+    detections: str
 
 
 def find_cameras(node: Node, settings: NodeSettings) -> list[Camera]:
     """Return the cameras that the settings name.
 
     Raises:
-        CaerError: where a name cannot be that of a topic, or two lead to the same one.
+        CaerError: where a name cannot be that of a topic, two lead to the same one, or the
+            messages of detections are not installed.
     """
+    if settings.source == "detections":
+        import_detections()
     cameras: dict[str, Camera] = {}
-    missing = len(settings.image_topics) - len(settings.camera_info_topics)
-    infos = [*settings.camera_info_topics, *[""] * missing]
-    for name, info in zip(settings.image_topics, infos, strict=True):
+    beside = zip_longest(
+        settings.image_topics,
+        settings.camera_info_topics,
+        settings.detections.topics,
+        fillvalue="",
+    )
+    for name, info, detections in beside:
         topic = _resolve(node, "image_topics", name)
         if settings.image_transport == "compressed" and topic == base_topic(topic):
             name = f"{topic}/compressed"
             topic = _resolve(node, "image_topics", name)
         if topic in cameras:
             raise CaerError(f"image_topics lead to {topic} twice, expected each once")
-        info = info or camera_info_topic(topic)
+        info = info or beside_topic(topic, "camera_info")
+        detections = detections or beside_topic(topic, "detections")
         _resolve(node, "camera_info_topics", info)
-        cameras[topic] = Camera(topic, name, info)
+        _resolve(node, "detections.topics", detections)
+        cameras[topic] = Camera(topic, name, info, detections)
     return list(cameras.values())
 
 
@@ -69,23 +82,43 @@ class Subscriptions:
         self._node = node
         self._images: dict[str, Subscription] = {}
         self._infos: list[Subscription] = []
+        self._foreign: list[Detections | HriRegions] = []
 
     def __bool__(self) -> bool:
         return bool(self._images)
 
-    def open(self, cameras: list[Camera], compressed: bool, worker: Worker) -> None:
-        """Subscribe to images and calibrations of all cameras.
+    def open(
+        self,
+        cameras: list[Camera],
+        settings: NodeSettings,
+        worker: Worker,
+        statistics: Statistics,
+    ) -> None:
+        """Subscribe to images and calibrations of all cameras, and to faces found elsewhere.
 
         Raises:
             Exception: whatever rclpy raises where QoS overrides do not fit.
         """
-        kind = CompressedImage if compressed else Image
+        kind = CompressedImage if settings.image_transport == "compressed" else Image
         for camera in cameras:
-            put, calibrate = (partial(f, camera.topic) for f in (worker.put, worker.calibrate))
-            self._images[camera.topic] = self._subscribe(kind, camera.name, put, raw=True)
+            receive: Callable[[bytes], None] = partial(worker.receive, camera.topic)
+            if settings.source != "own":
+                put = partial(worker.put, camera.topic)
+                pairing = Pairing(camera.topic, put, statistics)
+                receive = pairing.image
+                self._foreign.append(
+                    HriRegions(self._node, pairing)
+                    if settings.source == "hri"
+                    else Detections(self._node, camera.detections, settings.detections, pairing)
+                )
+            self._images[camera.topic] = self._subscribe(kind, camera.name, receive, raw=True)
+            calibrate = partial(worker.calibrate, camera.topic)
             self._infos.append(self._subscribe(CameraInfo, camera.info, calibrate))
 
     def close(self) -> None:
+        for foreign in self._foreign:
+            foreign.close()
+        self._foreign = []
         for subscription in (*self._images.values(), *self._infos):
             self._node.destroy_subscription(subscription)
         self._images, self._infos = {}, []

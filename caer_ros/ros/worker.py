@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
@@ -17,12 +17,21 @@ from caer_ros.images import MAX_PIXELS, ImageError, check_stamp, decode, to_bgr
 from caer_ros.perception.bearing import CalibrationError, CameraModel, add_bearings
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.counts import SILENCE, Statistics
+from caer_ros.ros.foreign import Faces, Locate, as_it_is
 from caer_ros.ros.mailbox import Mailbox
 from caer_ros.ros.serialized import read_compressed_image, read_image
 from caer_ros.types import SECOND, CaerError, Frame, FrameResult
 
 FAR = 10 * SECOND
 """How far a stamp may be from the node's clock without being called wrong."""
+
+
+class Arrival(NamedTuple):
+    """A serialized image message, the faces found in it elsewhere, and when it came (s)."""
+
+    serialized: bytes
+    faces: Faces | None
+    when: float
 
 
 class Output(Protocol):
@@ -49,10 +58,12 @@ class Worker:
         statistics: Statistics,
         now: Callable[[], int],
         max_pixels: int = MAX_PIXELS,
+        locate: Locate = as_it_is,
     ) -> None:
         self._pipeline = pipeline
         self._read = partial(_read_compressed if compressed else _read_raw, max_pixels=max_pixels)
         self._output = output
+        self._locate = locate
         self._statistics = statistics
         self._now = now
         # held while the pipeline works, and not while an image is decoded, which may take long
@@ -60,7 +71,7 @@ class Worker:
         self._last: dict[str, FrameResult] = {}
         self._answered: dict[str, float] = {}  # when, by camera that is not silent
         self._models: dict[str, CameraModel | None] = {}
-        self._mailbox: Mailbox[tuple[bytes, float]] = Mailbox()
+        self._mailbox: Mailbox[Arrival] = Mailbox()
         self._thread: threading.Thread | None = None
 
     @property
@@ -87,10 +98,18 @@ class Worker:
         self._thread, self._mailbox = None, Mailbox()
         self.reset()
 
-    def put(self, camera: str, serialized: bytes) -> None:
-        """Leave a camera's serialized message, in place of an older one not yet taken."""
+    def receive(self, camera: str, serialized: bytes) -> None:
+        """Count a camera's serialized message as received, and leave it."""
         self._statistics.received(camera)
-        if self._mailbox.put(camera, (serialized, time.monotonic())):
+        self.put(camera, serialized)
+
+    def put(self, camera: str, serialized: bytes, faces: Faces | None = None) -> None:
+        """Leave a camera's serialized message, in place of an older one not yet taken.
+
+        faces: what was found in it elsewhere, for `locate`; None where the own detector is to
+            look.
+        """
+        if self._mailbox.put(camera, Arrival(serialized, faces, time.monotonic())):
             self._statistics.dropped(camera)
 
     def calibrate(self, camera: str, info: CameraInfo) -> None:
@@ -132,28 +151,29 @@ class Worker:
         self._output.forget(camera)
         self._statistics.forget(camera)
 
-    def _decode(
-        self, arrivals: dict[str, tuple[bytes, float]]
-    ) -> tuple[list[Frame], dict[str, str]]:
+    def _decode(self, arrivals: dict[str, Arrival]) -> tuple[list[Frame], dict[str, str]]:
         """Return the images that are ones, and the frame_id of each by camera."""
         frames, frame_ids = [], {}
-        for camera, (serialized, _) in arrivals.items():
+        for camera, arrival in arrivals.items():
             try:
-                stamp, frame_ids[camera], image = self._read(serialized)
+                stamp, frame_ids[camera], image = self._read(arrival.serialized)
                 last = self._last.get(camera)
                 check_stamp(stamp, last.stamp if last else None)
+                faces = arrival.faces
+                if faces is not None:
+                    faces = self._locate(image, faces)
             # whatever broke, the next image may go well
             except Exception as error:
                 self._fail(camera, error)
             else:
-                frames.append(Frame(camera, stamp, image))
+                frames.append(Frame(camera, stamp, image, faces))
         return frames, frame_ids
 
     def _process(
         self,
         frames: list[Frame],
         frame_ids: dict[str, str],
-        arrivals: dict[str, tuple[bytes, float]],
+        arrivals: dict[str, Arrival],
     ) -> None:
         try:
             results = self._pipeline.process(frames)
@@ -170,7 +190,7 @@ class Worker:
                 self._fail(frame.camera, error)
             else:
                 self._answered[frame.camera] = time.monotonic()
-                self._count(result, frame_ids[frame.camera], arrivals[frame.camera][1])
+                self._count(result, frame_ids[frame.camera], arrivals[frame.camera].when)
                 self._doubt(result)
                 self._last[frame.camera] = result
 

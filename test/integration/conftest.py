@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import GetState
 from sensor_msgs.msg import Image
 
+from caer_ros.demo.material import GROUP
 from caer_ros.msg import EmotionArray
 from caer_ros.ros import client
 from caer_ros.ros.client import Client, NodeError, Process
@@ -22,6 +24,7 @@ from caer_ros.ros.conversions import to_image
 from caer_ros.ros.fast_dds import profile_variable
 
 from ..conftest import PREFIX
+from .foreign import generate
 
 PATIENCE = 60.0
 """Seconds after which a condition that does not come true fails a test."""
@@ -169,3 +172,40 @@ def served(tmp_path_factory):
     graph.process = graph.start_active_node()
     yield graph
     graph.close()
+
+
+@pytest.fixture
+def people(material):
+    """Return a picture of five people, 640 x 480."""
+    return cv2.resize(cv2.imread(str(material / GROUP)), (640, 480))
+
+
+@pytest.fixture(scope="session")
+def hri_msgs(tmp_path_factory):
+    """Return the variables with which a process finds hri_msgs."""
+    definitions = {
+        "IdsList": "std_msgs/Header header\nstring[] ids\n",
+        "NormalizedRegionOfInterest2D": "std_msgs/Header header\nfloat32 xmin\n"
+        "float32 ymin\nfloat32 xmax\nfloat32 ymax\nfloat32 c\n",
+        "Expression": "std_msgs/Header header\nstring expression\nfloat32 valence\n"
+        "float32 arousal\nfloat32 confidence\n",
+    }
+    return generate(tmp_path_factory.mktemp("hri"), "hri_msgs", definitions, ["std_msgs"])
+
+
+@pytest.fixture(scope="session")
+def vision_msgs(tmp_path_factory):
+    """Return the variables with which a process finds vision_msgs."""
+    definitions = {
+        "Point2D": "float64 x\nfloat64 y\n",
+        "Pose2D": "Point2D position\nfloat64 theta\n",
+        "BoundingBox2D": "Pose2D center\nfloat64 size_x\nfloat64 size_y\n",
+        "ObjectHypothesis": "string class_id\nfloat64 score\n",
+        "ObjectHypothesisWithPose": "ObjectHypothesis hypothesis\n"
+        "geometry_msgs/PoseWithCovariance pose\n",
+        "Detection2D": "std_msgs/Header header\nObjectHypothesisWithPose[] results\n"
+        "BoundingBox2D bbox\nstring id\n",
+        "Detection2DArray": "std_msgs/Header header\nDetection2D[] detections\n",
+    }
+    folder = tmp_path_factory.mktemp("vision")
+    return generate(folder, "vision_msgs", definitions, ["std_msgs", "geometry_msgs"])

@@ -3,40 +3,17 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
-from caer_ros.demo.material import GROUP
 from caer_ros.ros.conversions import to_image
 from caer_ros.ros.hri import VALENCE_AROUSAL, letterbox, valence_arousal
 from caer_ros.types import Emotion
 
 from .conftest import ACTIVATE, CONFIGURE, DEACTIVATE
-from .foreign import generate
-
-DEFINITIONS = {
-    "IdsList": "std_msgs/Header header\nstring[] ids\n",
-    "NormalizedRegionOfInterest2D": "std_msgs/Header header\nfloat32 xmin\nfloat32 ymin\n"
-    "float32 xmax\nfloat32 ymax\nfloat32 c\n",
-    "Expression": "std_msgs/Header header\nstring expression\nfloat32 valence\nfloat32 arousal\n"
-    "float32 confidence\n",
-}
-
-
-@pytest.fixture(scope="session")
-def hri_msgs(tmp_path_factory):
-    """Return the variables with which a process finds hri_msgs."""
-    folder = tmp_path_factory.mktemp("hri_msgs")
-    return generate(folder, "hri_msgs", DEFINITIONS, ["std_msgs"])
-
-
-@pytest.fixture
-def people(material):
-    return cv2.resize(cv2.imread(str(material / GROUP)), (640, 480))
 
 
 @pytest.fixture

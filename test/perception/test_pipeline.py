@@ -16,7 +16,7 @@ from caer_ros.perception.clips import PERIOD
 from caer_ros.perception.pipeline import LATE, EmotionPipeline, PipelineSettings
 from caer_ros.perception.search import Region
 from caer_ros.settings import SettingError, build, describe
-from caer_ros.types import SECOND, CaerError, Emotion, Frame
+from caer_ros.types import SECOND, CaerError, Emotion, Face, Frame
 
 MakePipeline = Callable[..., EmotionPipeline]
 MakeFrame = Callable[..., Frame]
@@ -488,3 +488,21 @@ def test_a_pipeline_of_settings_says_what_it_cannot_load() -> None:
     settings = build(PipelineSettings, {"engine.weights": "/nowhere/weights.safetensors"})
     with pytest.raises(CaerError, match="/nowhere/weights"):
         EmotionPipeline.from_settings(settings)
+
+
+def test_faces_from_elsewhere_are_read_without_the_own_detector(
+    make_pipeline: MakePipeline, make_frame: MakeFrame
+) -> None:
+    pipeline = make_pipeline(**{"detector.interval": 3})
+    faces = (Face(70, 70, 130, 130, 0.9, person_id="anna"),)
+
+    for k in range(4):
+        frame = make_frame(k * SECOND // 10, (100, 100, HAPPY), (400, 300, SAD))
+        (result,) = pipeline.process([replace(frame, faces=faces)])
+        (reading,) = result.readings
+        assert (reading.person_id, reading.emotion) == ("anna", Emotion.HAPPY)
+        assert reading.detected
+    (nobody,) = pipeline.process([replace(make_frame(SECOND), faces=())])
+
+    assert not nobody.readings[0].detected
+    assert pipeline.detector.calls == 0

@@ -310,3 +310,45 @@ def test_ids_of_two_runs_differ_and_can_stand_in_a_topic_name() -> None:
 def test_a_prefix_that_no_topic_name_may_begin_with_is_refused(prefix: str) -> None:
     with pytest.raises(SettingError, match=r"tracker\.id_prefix is .* expected up to 16 letters"):
         TrackerSettings(id_prefix=prefix)
+
+
+def named(person_id: str, x: float, y: float = 100.0) -> Face:
+    return Face(*(x - 30, y - 30, x + 30, y + 30), 0.9, person_id=person_id)
+
+
+def test_a_face_that_names_its_person_is_that_person_at_once_wherever_it_is() -> None:
+    t = tracker(birth=1.0)
+
+    assert [p.person_id for p in t.update([named("anna", 100)], 0)] == ["anna"]
+    # two swap places from one image to the next
+    t.update([named("anna", 100), named("bert", 500)], SECOND // 10)
+    seen = t.update([named("bert", 100), named("anna", 500)], SECOND // 5)
+
+    # the filter takes in most of a jump, not all
+    places = {p.person_id: middle(p)[0] for p in seen}
+    assert places["bert"] < 200 < 400 < places["anna"]
+
+
+def test_one_who_is_named_takes_nobody_elses_track_and_stays_for_a_while_unseen() -> None:
+    t = tracker(death=1.0)
+    t.update([named("anna", 100)], 0)
+
+    seen = t.update([named("bert", 100)], SECOND // 2)
+    assert {p.person_id: p.detected for p in seen} == {"anna": False, "bert": True}
+    assert [p.person_id for p in t.update([named("bert", 100)], 2 * SECOND)] == ["bert"]
+
+
+def test_those_without_a_name_beside_are_followed_as_ever() -> None:
+    t = tracker(birth=0.1)
+    for k in range(5):
+        seen = t.update([named("anna", 100), square(500, 100)], k * SECOND // 10)
+
+    assert [p.person_id for p in seen] == ["anna", "p0001"]
+
+
+def test_names_count_among_the_most_persons() -> None:
+    t = tracker(max_persons=2)
+
+    seen = t.update([named(name, 100 * k) for k, name in enumerate("abc", 1)], 0)
+
+    assert len(seen) == 2

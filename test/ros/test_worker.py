@@ -49,7 +49,7 @@ class Desk:
 
     def put(self, stamp, camera="/left"):
         image = to_image(np.zeros((48, 64, 3), np.uint8), stamp, camera[1:])
-        self.worker.put(camera, serialize_message(image))
+        self.worker.receive(camera, serialize_message(image))
 
     def answer(self):
         """Wait for an answer; return its result and frame_id."""
@@ -138,8 +138,8 @@ def test_an_answer_that_cannot_be_published_costs_no_other_camera_its_own(desk, 
 
 
 def test_bytes_that_are_no_message_cost_one_image(desk):
-    desk.worker.put("/left", b"\0\1\0\0short")
-    desk.worker.put("/right", b"")
+    desk.worker.receive("/left", b"\0\1\0\0short")
+    desk.worker.receive("/right", b"")
     desk.worker.start()
     desk.wait_for_errors(2)
 
