@@ -65,6 +65,15 @@ class Encoder(nn.Sequential):
         super().__init__(*layers)
 
 
+class Projection(nn.Sequential):
+    """Bring the feature map of another encoder, (N, inputs, height, width), to 256 channels."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, FEATURES, 1, bias=False), nn.BatchNorm2d(FEATURES), nn.ReLU()
+        )
+
+
 class SpatialAttention(nn.Module):
     """Score every cell of the context features from the context alone (paper, section 3.2).
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from caer_ros.network import efficientnet
+from caer_ros.network.efficientnet import EfficientNetLite
 from caer_ros.network.layers import (
     FEATURES,
     AdaptiveFusion,
@@ -15,6 +17,7 @@ from caer_ros.network.layers import (
     Encoder,
     FaceConditionedAttention,
     Normalize,
+    Projection,
     SpatialAttention,
     attention_pool,
     average_pool,
@@ -62,7 +65,15 @@ class CaerNet(nn.Module):
         if spec.has_face:
             self.face_encoder = Encoder(dims)
         if spec.has_context:
-            self.context_encoder = Encoder(dims)
+            if spec.context_encoder == "caer":
+                self.context_normalize = self.normalize
+                self.context_encoder: nn.Module = Encoder(dims)
+            else:
+                # one frame, also of a clip
+                dims = 2
+                self.context_normalize = Normalize(efficientnet.MEAN, efficientnet.STD)
+                self.context_encoder = EfficientNetLite()
+                self.context_projection = Projection(efficientnet.HEAD)
             if spec.context_attention == "spatial":
                 self.context_attention: nn.Module = SpatialAttention(dims)
             elif spec.context_attention == "face_conditioned":
@@ -105,8 +116,18 @@ class CaerNet(nn.Module):
         return average_pool(self.face_encoder(self.normalize(faces)))
 
     def encode_context(self, contexts: Tensor) -> Tensor:
-        """Return the features of each scene, (M, 256, [time,] height, width)."""
-        return self.context_encoder(self.normalize(contexts))
+        """Return the features of each scene, (M, 256, [time,] height, width).
+
+        An encoder for frames reads the newest one of a clip: a scene hardly changes in its 1.6
+        seconds, and one frame costs a sixteenth.
+        """
+        if self.spec.context_encoder == "caer":
+            return self.context_encoder(self.context_normalize(contexts))
+        if self.spec.is_video:
+            # as floats, for TensorRT slices no uint8
+            contexts = contexts.to(self.context_normalize.mean.dtype)[:, -1]
+        features = self.context_encoder(self.context_normalize(contexts))
+        return self.context_projection(features)
 
     def attend(
         self, features: Tensor, face: Tensor | None, context_index: Tensor | None = None

@@ -6,14 +6,21 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from caer_ros.paths import share_folder
 from caer_ros.types import CaerError, Emotion
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of the metadata layout; raised when an older reader would misread a file."""
+
+ENCODERS = ("caer", "efficientnet_lite0")
+"""Scene encoders."""
+
+SCENE_WIDTH, SCENE_HEIGHT, SCENE_CROP = 171, 128, 112
+"""The frame is resized to 171x128 and its centre 112x112 is read (Lee et al., section 4.1)."""
 
 CLASSES = tuple(emotion.name.capitalize() for emotion in Emotion)
 
@@ -28,6 +35,9 @@ class NetworkSpec:
 
     architecture: `caer_net_s` (2D, one frame) or `caer_net` (3D, a clip); Lee et al., section 3.
     streams: `both`, `face` or `context`; without a context stream its weight is reported as 0.
+    context_encoder: `caer` (paper: five convolutions) or `efficientnet_lite0`, which starts from
+        ImageNet; a clip's scene is then read from its newest frame.
+    context_view: what of the frame the scene is: `centre` (paper) or `whole`.
     context_attention: `none` (plain average pooling), `spatial` (paper, section 3.2) or
         `face_conditioned` (GLAMOR-Net, Le et al. 2022).
     fusion: `adaptive` (paper, section 3.2) or `concatenate` (weights reported as 0.5 and 0.5).
@@ -41,6 +51,8 @@ class NetworkSpec:
 
     architecture: str = "caer_net_s"
     streams: str = "both"
+    context_encoder: str = "caer"
+    context_view: str = "centre"
     context_attention: str = "spatial"
     fusion: str = "adaptive"
     face_size: int = 96
@@ -64,16 +76,44 @@ class NetworkSpec:
     def is_video(self) -> bool:
         return self.architecture == "caer_net"
 
+    @property
+    def scene_size(self) -> tuple[int, int]:
+        """Width and height that a frame is resized to before the scene is cut out of it."""
+        if self.context_view == "whole":
+            return self.context_size, self.context_size
+        width = round(SCENE_WIDTH * self.context_size / SCENE_CROP)
+        return width, round(SCENE_HEIGHT * self.context_size / SCENE_CROP)
+
+    @property
+    def scene_part(self) -> tuple[float, float]:
+        """Width and height of the part of the frame that the scene is, in its middle."""
+        width, height = self.scene_size
+        return self.context_size / width, self.context_size / height
+
     def __post_init__(self) -> None:
         allowed = {
             "architecture": ("caer_net_s", "caer_net"),
             "streams": ("both", "face", "context"),
+            "context_encoder": ENCODERS,
+            "context_view": ("centre", "whole"),
             "context_attention": ("none", "spatial", "face_conditioned"),
             "fusion": ("adaptive", "concatenate"),
         }
         for name, choices in allowed.items():
             if getattr(self, name) not in choices:
                 raise WeightsError(f"{name} is {getattr(self, name)!r}, expected one of {choices}")
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(isinstance(v, float) and isfinite(v) for v in values):
+                raise WeightsError(f"{name} is {values!r}, expected three numbers, as 0.5")
+        if min(self.std) <= 0:
+            raise WeightsError(f"std is {self.std!r}, expected three numbers above 0")
+        if not (isinstance(self.temperature, float) and 0.01 <= self.temperature <= 100):
+            raise WeightsError(f"temperature is {self.temperature!r}, expected 0.01 to 100")
+        for name, least in (("face_size", 16), ("context_size", 16), ("clip_length", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= 4096:
+                raise WeightsError(f"{name} is {value!r}, expected {least} to 4096")
         if self.is_video == (self.clip_length == 1):
             raise WeightsError(
                 f"clip_length is {self.clip_length}, which {self.architecture} cannot be"
@@ -111,10 +151,14 @@ def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
         raise WeightsError(f"{path} has incomplete metadata ({error}); convert it anew") from error
     if classes != CLASSES:
         raise WeightsError(f"{path} has class order {classes}, expected {CLASSES}")
-    for name in ("mean", "std", "trained"):
-        values[name] = tuple(values[name])
     try:
+        for name in ("mean", "std", "trained"):
+            values[name] = tuple(values[name])
         return NetworkSpec(**values)
+    except TypeError as error:
+        raise WeightsError(
+            f"{path} has metadata of another type than expected: {error}"
+        ) from error
     except WeightsError as error:
         raise WeightsError(f"{path} is of no network known here: {error}") from error
 

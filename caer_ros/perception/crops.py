@@ -20,8 +20,9 @@ import numpy as np
 from caer_ros.settings import setting
 from caer_ros.types import Face
 
-SCENE_WIDTH, SCENE_HEIGHT, SCENE_CROP = 171, 128, 112
-"""The frame is resized to 171x128 and its centre 112x112 is read (Lee et al., section 4.1)."""
+HIDDEN_MARGIN = 0.25
+"""What is hidden around a face in the scene, in parts of its box: less leaves corners of the mouth
+that tell what the scene should."""
 
 
 LEVEL = math.radians(10.0)
@@ -113,15 +114,14 @@ class Scene:
     reach: float
 
 
-def shrink_scene(image: np.ndarray, context_size: int) -> Scene:
-    """Resize a frame to 171x128 pixels for a `context_size` of 112, in proportion for another.
+def shrink_scene(image: np.ndarray, size: tuple[int, int]) -> Scene:
+    """Resize a frame to `size`, width and height (`NetworkSpec.scene_size`).
 
     The frame's aspect ratio is not kept, as in the paper.
     """
-    width = round(SCENE_WIDTH * context_size / SCENE_CROP)
-    height = round(SCENE_HEIGHT * context_size / SCENE_CROP)
+    width, height = size
     rows, columns = image.shape[:2]
-    small, power = _sample(image, (0.0, 0.0, columns, rows), (width, height))
+    small, power = _sample(image, (0.0, 0.0, columns, rows), size)
     # linear interpolation reads one halved pixel around a point, each half a pixel to either side
     return Scene(small, columns / width, rows / height, 1.5 * power + 0.1)
 
@@ -135,7 +135,8 @@ def context_crop(
 ) -> np.ndarray:
     """Cut (size, size, 3) out of a scene and black out the faces `hidden`.
 
-    Every pixel that holds any of a hidden box is black: what is inside the box has no influence.
+    Every pixel that holds any of a hidden box, `HIDDEN_MARGIN` wider on each side, is black: what
+    is inside has no influence.
     `corner` is the crop's (left, top) in the scene, random in training; without it the centre is
     cut. The scene itself stays as it is.
     """
@@ -147,8 +148,13 @@ def context_crop(
     else:
         out[:] = crop
     for face in hidden:
-        x1, x2 = _touched(face.x1, face.x2, scene.scale_x, scene.reach, left, size)
-        y1, y2 = _touched(face.y1, face.y2, scene.scale_y, scene.reach, top, size)
+        margin_x, margin_y = HIDDEN_MARGIN * face.width, HIDDEN_MARGIN * face.height
+        x1, x2 = _touched(
+            face.x1 - margin_x, face.x2 + margin_x, scene.scale_x, scene.reach, left, size
+        )
+        y1, y2 = _touched(
+            face.y1 - margin_y, face.y2 + margin_y, scene.scale_y, scene.reach, top, size
+        )
         out[y1:y2, x1:x2] = 0
     return out
 

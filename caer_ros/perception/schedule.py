@@ -111,7 +111,7 @@ class CameraState:
         ]
         if not sampled:
             return
-        scene = shrink_scene(frame.image, spec.context_size) if spec.has_context else None
+        scene = shrink_scene(frame.image, spec.scene_size) if spec.has_context else None
         if scene and self.scene_clip:
             faces = [state.person.face for state in self.persons.values()]
             context_crop(scene, faces, spec.context_size, out=self.scene_clip.add(frame.stamp))

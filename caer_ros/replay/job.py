@@ -275,6 +275,7 @@ def summarize(
             "architecture": engine.spec.architecture,
             "streams": engine.spec.streams,
             "trained": list(engine.spec.trained),
+            "scene_part": list(engine.spec.scene_part),
         },
         "engine": {"name": engine.name, "device": engine.device, "precision": engine.precision},
         "settings": flatten(asdict(pipeline.settings)),

@@ -20,7 +20,6 @@ from typing import Any
 
 from caer_ros.drawing import COLOURS, ink_on
 from caer_ros.paths import PathError, share_folder
-from caer_ros.perception.crops import SCENE_CROP, SCENE_HEIGHT, SCENE_WIDTH
 from caer_ros.text import printable
 from caer_ros.types import LABELS, SECOND
 
@@ -66,7 +65,7 @@ def report_page(summary: Mapping[str, Any], recorded: Mapping[str, Any]) -> str:
         "changes": sorted({change["time"] for change in recorded["changes"]}),
         "frames": recorded["frames"],
         # the part of the frame that the context stream sees
-        "scene": [SCENE_CROP / SCENE_WIDTH, SCENE_CROP / SCENE_HEIGHT],
+        "scene": summary["weights"]["scene_part"],
     }
     return _page(f"Replay of {summary['bag']}", body, data)
 

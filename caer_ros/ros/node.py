@@ -27,6 +27,9 @@ from caer_ros.ros.worker import Worker
 from caer_ros.text import printable
 from caer_ros.types import CaerError
 
+STREAMS = {"both": "faces and scenes", "face": "faces only", "context": "scenes only"}
+"""What weights read, by the streams of their spec."""
+
 
 class CaerNode(LifecycleNode):
     """Reads cameras and publishes the emotions that the people in their images show.
@@ -151,7 +154,8 @@ class CaerNode(LifecycleNode):
     def _log_configuration(self, pipeline: EmotionPipeline) -> None:
         engine, weights = pipeline.engine, self._settings.engine.weights
         self.get_logger().info(
-            f"configured: {weights} on {engine.name} ({engine.device}, {engine.precision})"
+            f"configured: {weights} on {engine.name} ({engine.device}, {engine.precision}), "
+            f"reads {STREAMS[engine.spec.streams]}"
         )
         if not engine.spec.trained:
             self.get_logger().warning(

@@ -61,6 +61,9 @@ class AugmentSettings:
         0.0, "share darkened to between a tenth and a third, with noise", minimum=0.0, maximum=1.0
     )
     side_light: float = setting(0.0, "share lit from one side", minimum=0.0, maximum=1.0)
+    face_only: float = setting(
+        0.0, "share in which all this happens to the face alone", minimum=0.0, maximum=1.0
+    )
     random_context: bool = setting(False, "cut the scene anywhere instead of in its middle")
 
 
@@ -72,7 +75,7 @@ class Look:
     light: gain at the left, right, top and bottom edge, or None for even light.
     table: uint8 (256, 1, 3), new value of each value and channel. blur: float32 kernel.
     shrink: factor. noise: standard deviation in grey levels. quality: of the JPEG, 0 for none.
-    cover: what stands before the face.
+    cover: what stands before the face. face_only: the scene is only mirrored and cut.
     occlusion: (left, top, right, bottom) in parts of the face crop, and the BGR fill.
     corner: where the scene is cut, in parts of what there is to choose from; None for its middle.
     """
@@ -90,6 +93,7 @@ class Look:
     quality: int = 0
     occlusion: tuple[tuple[float, ...], tuple[int, ...]] | None = None
     cover: Cover | None = None
+    face_only: bool = False
     corner: tuple[float, float] | None = None
 
     def move(self, box: Face) -> Face:
@@ -113,12 +117,13 @@ class Look:
             middle = ((size - 1) / 2, (size - 1) / 2)
             turn = cv2.getRotationMatrix2D(middle, self.angle, 1.0)
             crop = cv2.warpAffine(crop, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
-        return self.scene(crop, rng)
+        return self._spoil(cv2.flip(crop, 1) if self.flip else crop, rng)
 
     def scene(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a picture, uint8 BGR, as this camera sees it; `rng` draws the noise."""
-        if self.flip:
-            image = cv2.flip(image, 1)
+        """Return a whole scene, uint8 BGR, as this camera sees it, not yet mirrored."""
+        return image if self.face_only else self._spoil(image, rng)
+
+    def _spoil(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         if self.light:
@@ -164,6 +169,7 @@ def draw_look(settings: AugmentSettings, size: int, rng: np.random.Generator) ->
         quality=int(rng.integers(15, 90)) if rng.random() < settings.jpeg else 0,
         occlusion=_draw_occlusion(rng) if rng.random() < settings.occlusion else None,
         cover=draw_cover(rng) if rng.random() < settings.cover else None,
+        face_only=rng.random() < settings.face_only,
         corner=(rng.random(), rng.random()) if settings.random_context else None,
     )
 

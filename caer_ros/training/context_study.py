@@ -29,7 +29,7 @@ from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception.crops import shrink_scene
 from caer_ros.training.cross_validate import VARIANTS, torch_engine
 from caer_ros.training.datasets import synthetic
-from caer_ros.training.evaluate import cut
+from caer_ros.training.evaluate import views
 from caer_ros.training.examples import Example, one_hot
 from caer_ros.training.settings import TrainSettings, read_settings
 from caer_ros.training.synthetic import HEIGHT, WIDTH, Scene, draw_scene
@@ -102,8 +102,8 @@ def examine(engine: Engine, clips: Sequence[Sequence[Scene]], hide: bool = True)
         right.append(prediction.probabilities[0].argmax() == middle.label)
         weights.append(prediction.context_weight[0])
         if prediction.attention is not None:
-            on_target.append(gain(prediction.attention[0], middle.target, spec.context_size))
-            on_face.append(gain(prediction.attention[0], middle.face, spec.context_size))
+            on_target.append(gain(prediction.attention[0], middle.target, spec))
+            on_face.append(gain(prediction.attention[0], middle.face, spec))
     in_face = np.array([clip[0].in_face for clip in clips])
     return Findings(
         accuracy=float(np.mean(right)),
@@ -121,17 +121,18 @@ def pictures(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the face and the context of a clip as the network takes them, a batch of one."""
     (example,) = examples_of([clip])
-    face, context = next(cut(example, spec, hide_face=hide))
+    face, context = next(views(example, spec, hide_face=hide))
     return None if face is None else face[None], None if context is None else context[None]
 
 
-def gain(attention: np.ndarray, box: Face, size: int) -> float:
+def gain(attention: np.ndarray, box: Face, spec: NetworkSpec) -> float:
     """Return how much more attention lies on `box` than an even spread would put there.
 
-    The map covers the centre crop of `size` pixels; each cell's mass is spread over its area. NaN
+    The map covers the scene as `spec` cuts it; each cell's mass is spread over its area. NaN
     where the crop does not show the box.
     """
-    scene = shrink_scene(np.zeros((HEIGHT, WIDTH, 3), np.uint8), size)
+    size = spec.context_size
+    scene = shrink_scene(np.zeros((HEIGHT, WIDTH, 3), np.uint8), spec.scene_size)
     height, width = scene.image.shape[:2]
     left, top = (width - size) // 2, (height - size) // 2
     x = np.clip([box.x1 / scene.scale_x - left, box.x2 / scene.scale_x - left], 0, size)

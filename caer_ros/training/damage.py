@@ -113,3 +113,64 @@ def motion(length: float, angle: float) -> np.ndarray:
     ends = np.rint([middle - reach, middle + reach]).astype(int).tolist()
     cv2.line(kernel, ends[0], ends[1], 1.0)
     return kernel / kernel.sum()
+
+
+DAMAGES = ("mouth", "mask", "eyes", "blur", "dark", "noise", "roll", "small", "jpeg")
+"""Ways to spoil a picture that a network can be judged by, see `damaged`."""
+
+AREAS = ("frame", "face")
+
+
+def damaged(
+    kind: str, image: np.ndarray, face: Face, area: str, rng: np.random.Generator
+) -> np.ndarray:
+    """Return a copy of `image`, uint8 BGR, with one kind of damage of a fixed strength.
+
+    mouth, eyes: a grey patch; mask: a light blue one, narrow at the chin. blur: a motion by 16 %
+    of the face, in a direction that `rng` draws. dark: 0.15 of the light. noise: a deviation of
+    25 grey levels. roll: the camera turned by 30 degrees about the face, to either side. small:
+    as if the face had 20 pixels. jpeg: quality 30. Of blur to jpeg, but for roll, `area` is the
+    whole frame, or the face and what lies within half its size: who moves, a face in shadow.
+    """
+    if kind in ("mouth", "eyes"):
+        return Cover(kind).draw(image, face)
+    if kind == "mask":
+        return Cover("mouth", MASK_COLORS[1], "mask").draw(image, face)
+    side = max(face.width, face.height)
+    if kind == "roll":
+        middle = ((face.x1 + face.x2 - 1) / 2, (face.y1 + face.y2 - 1) / 2)
+        turn = cv2.getRotationMatrix2D(middle, float(rng.choice([-30, 30])), 1.0)
+        size = (image.shape[1], image.shape[0])
+        return cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REPLICATE)
+    out = image.copy()
+    region: tuple[slice, slice] = (slice(None), slice(None))
+    if area == "face":
+        reach = side / 2
+        around = Face(face.x1 - reach, face.y1 - reach, face.x2 + reach, face.y2 + reach)
+        x1, y1, x2, y2 = around.pixels(image.shape[1], image.shape[0])
+        region = slice(y1, y2), slice(x1, x2)
+    out[region] = _spoiled(kind, out[region], side, rng)
+    return out
+
+
+def _spoiled(kind: str, image: np.ndarray, side: float, rng: np.random.Generator) -> np.ndarray:
+    """Spoil a whole picture in which the face has `side` pixels."""
+    if kind == "blur":
+        kernel = motion(0.16 * side, rng.uniform(0, math.pi))
+        return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+    if kind == "dark":
+        return (0.15 * image).astype(np.uint8)
+    if kind == "noise":
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * 25
+        return np.clip(image + noise, 0, 255).astype(np.uint8)
+    if kind == "small":
+        height, width = image.shape[:2]
+        shrink = max(side / 20, 1.0)
+        size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    assert kind == "jpeg"
+    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])
+    decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded

@@ -12,17 +12,11 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.crops import (
-    CropSettings,
-    context_crop,
-    even_light,
-    face_cut,
-    shrink_scene,
-)
 from caer_ros.training.augment import AugmentSettings, Look, draw_look
-from caer_ros.training.examples import DataError, Example, one_hot
+from caer_ros.training.cut import boxes_of, check, class_mask, cut
+from caer_ros.training.examples import Example, one_hot
 from caer_ros.training.settings import TrainSettings
-from caer_ros.types import Emotion, Face
+from caer_ros.types import Face
 
 
 class Draw(NamedTuple):
@@ -49,12 +43,8 @@ class CropDataset(Dataset):
         hide_face: bool = True,
         searched: float = 0.0,
     ) -> None:
-        if spec.has_context and any(example.boxes is None for example in examples):
-            name = next(example.name for example in examples if example.boxes is None)
-            raise DataError(
-                f"{name} is a face crop without a scene, which streams {spec.streams!r} needs; "
-                "train streams: face on it"
-            )
+        for example in examples:
+            check(example, spec)
         self.examples = examples
         self.spec = spec
         self.augment = augment
@@ -78,38 +68,21 @@ class CropDataset(Dataset):
         target = example.target if self.soft_votes else one_hot(example.label)
         if example.searched is not None and self.searched:
             target = target + self.searched * (one_hot(example.searched) - target)
+        faces, contexts = cut(
+            example,
+            frames,
+            boxes,
+            self.spec,
+            look=look,
+            rng=rng,
+            face_size=size,
+            hide_face=self.hide_face,
+        )
         item: dict[str, np.ndarray] = {"target": target, "classes": class_mask(example)}
-        if self.spec.has_face:
-            margin = CropSettings().face_margin if example.boxes else 0.0
-            faces = [
-                even_light(look.face(face_cut(frame, look.move(box), size, margin), rng))
-                for frame, box in zip(frames, boxes, strict=True)
-            ]
-            item["faces"] = np.stack(faces) if self.spec.is_video else faces[0]
-        if self.spec.has_context:
-            scenes = [
-                look.scene(self._scene(frame, box, look), rng)
-                for frame, box in zip(frames, boxes, strict=True)
-            ]
-            item["contexts"] = np.stack(scenes) if self.spec.is_video else scenes[0]
+        for name, pictures in (("faces", faces), ("contexts", contexts)):
+            if pictures is not None:
+                item[name] = pictures if self.spec.is_video else pictures[0]
         return item
-
-    def _scene(self, frame: np.ndarray, box: Face, look: Look) -> np.ndarray:
-        size = self.spec.context_size
-        scene = shrink_scene(frame, size)
-        corner = None
-        if look.corner:
-            rows, columns = scene.image.shape[:2]
-            corner = (
-                round(look.corner[0] * (columns - size)),
-                round(look.corner[1] * (rows - size)),
-            )
-        return context_crop(scene, [box] if self.hide_face else [], size, corner)
-
-
-def class_mask(example: Example) -> np.ndarray:
-    """Return which classes the example's data set has, bool (7,)."""
-    return np.array([emotion in example.classes for emotion in Emotion])
 
 
 def window(
@@ -123,10 +96,8 @@ def window(
     frames = example.load()
     first = round(start * max(0, len(frames) - length))
     indices = [min(i, len(frames) - 1) for i in range(first, first + length)]
-    frames = [frames[i] for i in indices]
-    if example.boxes is None:
-        return frames, tuple(Face(0, 0, f.shape[1], f.shape[0]) for f in frames)
-    return frames, tuple(example.boxes[i] for i in indices)
+    boxes = boxes_of(example, frames)
+    return [frames[i] for i in indices], tuple(boxes[i] for i in indices)
 
 
 class BalancedSampler(Sampler[Draw]):

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,18 @@ class Example:
         """The class with the most votes (the first of equals)."""
         return Emotion(int(self.target.argmax()))
 
+    @property
+    def has_face(self) -> bool:
+        """Whether there is a face to see; scene tables also hold backs and silhouettes."""
+        return self.boxes is None or any(box.width > 0 for box in self.boxes)
+
 
 def one_hot(emotion: Emotion) -> np.ndarray:
     """Return the target of an example with a single certain label, float32 (7,)."""
     return np.eye(len(Emotion), dtype=np.float32)[emotion]
+
+
+def fingerprint(examples: Sequence[Example]) -> str:
+    """Return by what weights remember the examples that taught them: a hash of their names."""
+    names = "\n".join(sorted(example.name for example in examples))
+    return hashlib.sha256(names.encode()).hexdigest()[:16]

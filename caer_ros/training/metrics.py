@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,22 @@ def calibration(
     accuracy = np.bincount(bins, correct, BINS) / np.maximum(counts, 1)
     mean_confidence = np.bincount(bins, confidence, BINS) / np.maximum(counts, 1)
     return counts / len(confidence), accuracy, mean_confidence
+
+
+def paired_interval(
+    difference: np.ndarray, groups: Sequence[str], seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of paired differences (N,), by bootstrap.
+
+    Whole groups are drawn, as pictures of one film or collection are right or wrong together.
+    """
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    sums, counts = np.bincount(group, difference), np.bincount(group)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(counts), size=(2000, len(counts)))
+    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def _calibration_error(correct: np.ndarray, confidence: np.ndarray) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
+from caer_ros.network.layers import FEATURES
 from caer_ros.network.model import CaerNet
 from caer_ros.training.settings import TrainSettings
 
@@ -18,15 +19,25 @@ ABSENT = -1e4
 """Logit of a class that the example's data set does not have."""
 
 
+GATE_SHARPNESS = 4.0
+"""How strongly the fusion weights shall follow the better stream: a power of its probability."""
+
+
 def class_loss(logits: Tensor, target: Tensor, classes: Tensor, smoothing: float) -> Tensor:
     """Return the cross-entropy over the classes (bool, N x 7) that each example's data set has.
 
     A data set without a class cannot say that a picture does not show it.
     """
-    logs = logits.masked_fill(~classes, ABSENT).log_softmax(dim=1)
+    logs = log_shares(logits, classes)
     even = classes / classes.sum(dim=1, keepdim=True)
     target = (1 - smoothing) * target + smoothing * even
-    return -(target * logs.masked_fill(~classes, 0.0)).sum(dim=1).mean()
+    return -(target * logs).sum(dim=1).mean()
+
+
+def log_shares(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return log probabilities (N, 7) among `classes`, 0 for the others, in float32."""
+    logs = logits.float().masked_fill(~classes, ABSENT).log_softmax(dim=1)
+    return logs.masked_fill(~classes, 0.0)
 
 
 class CaerModule(LightningModule):
@@ -41,15 +52,53 @@ class CaerModule(LightningModule):
         self.model = model
         self.settings = settings
         self.validated: list[tuple[Tensor, Tensor]] = []
+        self._kept: list[nn.Module] = []
+        self._face_columns: Tensor | None = None
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         # dropout by step and seed alone, so that a resumed run goes the way of an unbroken one
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
-        logits = self._logits(batch)
-        loss = class_loss(
+        if self.model.spec.streams == "both":
+            loss = self._loss_of_both(batch)
+        else:
+            logits = self.model.logits(batch.get("faces"), batch.get("contexts")).scores
+            loss = self._loss(logits, batch)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["target"]))
+        return loss
+
+    def _loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        return class_loss(
             logits.float(), batch["target"], batch["classes"], self.settings.label_smoothing
         )
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(logits))
+
+    def _loss_of_both(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the loss of both streams, one of them dropped at times, and of each by itself."""
+        model, settings = self.model, self.settings
+        face = model.encode_face(batch["faces"])
+        context, _ = model.attend(model.encode_context(batch["contexts"]), face)
+        chance = torch.rand(len(face), 1, device=face.device)
+        rate = settings.stream_dropout / 2
+        logits, _ = model.fuse(face * (chance >= rate), context * (chance < 1 - rate))
+        loss = self._loss(logits, batch)
+        if not (settings.anchor or settings.scene_loss or settings.gate):
+            return loss
+        classes = batch["classes"]
+        with torch.no_grad():
+            first, relu, _, last = model.classifier
+            from_face = last(relu(first(torch.cat([face, torch.zeros_like(face)], dim=1))))
+        from_scene = model.classifier(torch.cat([torch.zeros_like(context), context], dim=1))
+        moved = (logits - from_face).float().masked_fill(classes, 0.0).square()
+        loss = loss + settings.anchor * moved.sum() / (~classes).sum().clamp(min=1)
+        loss = loss + settings.scene_loss * self._loss(from_scene, batch)
+        if settings.gate:
+            known = [
+                (log_shares(part.detach(), classes) * batch["target"]).sum(dim=1)
+                for part in (from_face, from_scene)
+            ]
+            wanted = torch.sigmoid(GATE_SHARPNESS * (known[1] - known[0]))
+            weight = model.fusion(face, context.detach())[:, 1].float().clamp(1e-4, 1 - 1e-4)
+            entropy = wanted * weight.log() + (1 - wanted) * (1 - weight).log()
+            loss = loss - settings.gate * entropy.mean()
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -60,16 +109,31 @@ class CaerModule(LightningModule):
         logits = logits.float().masked_fill(~batch["classes"], ABSENT)
         self.validated.append((logits.cpu(), batch["target"].cpu()))
 
-    def _logits(self, batch: dict[str, Tensor]) -> Tensor:
-        rate = self.settings.stream_dropout
-        if not rate or self.model.spec.streams != "both":
-            return self.model.logits(batch.get("faces"), batch.get("contexts")).scores
-        face = self.model.encode_face(batch["faces"])
-        context, _ = self.model.attend(self.model.encode_context(batch["contexts"]), face)
-        chance = torch.rand(len(face), 1, device=face.device)
-        face = face * (chance >= rate / 2)
-        context = context * (chance < 1 - rate / 2)
-        return self.model.fuse(face, context)[0]
+    def on_train_start(self) -> None:
+        frozen = self.settings.frozen
+        names = {"none": (), "face": ("face_encoder",)}.get(
+            frozen, ("face_encoder", "context_encoder")
+        )
+        self._kept = [getattr(self.model, name) for name in names if hasattr(self.model, name)]
+        for module in self._kept:
+            module.requires_grad_(False)
+        if frozen != "none" and self.model.spec.streams == "both":
+            # what the classifier makes of a face, but not of a scene
+            first, _, _, last = self.model.classifier
+            assert isinstance(first, nn.Linear)
+            for parameter in (first.bias, *last.parameters()):
+                parameter.requires_grad_(False)
+            self._face_columns = first.weight.detach()[:, :FEATURES].clone()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        for module in self._kept:
+            module.eval()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self._face_columns is not None:
+            first = self.model.classifier[0]
+            assert isinstance(first, nn.Linear)
+            first.weight.data[:, :FEATURES] = self._face_columns
 
     def configure_optimizers(self) -> Any:
         settings = self.settings

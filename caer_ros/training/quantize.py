@@ -25,7 +25,7 @@ from caer_ros.engines.openvino import INT8_SUFFIX, OpenVinoEngine, find_onnx
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import export_name, read_spec
 from caer_ros.training.datasets import add_data_arguments, read
-from caer_ros.training.evaluate import cut, judge
+from caer_ros.training.evaluate import judge, views
 from caer_ros.training.examples import Example
 
 INT8 = EngineSettings(engine="openvino", precision="int8")
@@ -63,7 +63,7 @@ def quantize(weights: Path, training: Sequence[Example], validation: Sequence[Ex
     names = ["faces"] * spec.has_face + ["contexts", "context_index"] * spec.has_context
 
     def inputs(example: Example) -> dict[str, np.ndarray]:
-        pictures = next(cut(example, spec))
+        pictures = next(views(example, spec))
         only = [picture[None] for picture in pictures if picture is not None]
         return dict(zip(names, [*only, np.zeros(1, np.int64)], strict=False))
 

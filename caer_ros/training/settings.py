@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from caer_ros.network.spec import NetworkSpec
+from caer_ros.network.spec import ENCODERS, NetworkSpec
 from caer_ros.settings import SettingError, build, flatten, setting
 from caer_ros.training.augment import AugmentSettings
 
@@ -21,6 +21,12 @@ class NetworkSettings:
         "caer_net_s", "2D or, for clips, 3D", choices=("caer_net_s", "caer_net")
     )
     streams: str = setting("both", "streams it has", choices=("both", "face", "context"))
+    context_encoder: str = setting(
+        "caer", "the paper's, or one that starts from ImageNet", choices=ENCODERS
+    )
+    context_view: str = setting(
+        "centre", "the frame's centre, as in the paper, or all of it", choices=("centre", "whole")
+    )
     context_attention: str = setting(
         "spatial",
         "none, the paper's, or GLAMOR-Net's",
@@ -79,6 +85,28 @@ class TrainSettings:
     dropout: float = setting(
         0.5, "share of the classifier's hidden values dropped", minimum=0.0, maximum=0.9
     )
+    frozen: str = setting(
+        "none",
+        "what stays as --init gave it: none, face (that stream and what the classifier makes of "
+        "it), or encoders (the scene encoder too)",
+        choices=("none", "face", "encoders"),
+    )
+    anchor: float = setting(
+        0.0,
+        "how much it costs, with a frozen face, to move the logits of classes that an example's "
+        "data set does not have away from those of the face alone",
+        minimum=0.0,
+    )
+    scene_loss: float = setting(
+        0.0,
+        "how much the loss of what the scene alone says counts, beside that of both",
+        minimum=0.0,
+    )
+    gate: float = setting(
+        0.0,
+        "how much the fusion weights learn directly which stream knows the label of an example",
+        minimum=0.0,
+    )
     hide_face: bool = setting(
         True, "the face is black in the scene, as the robot hides it; no is for studies"
     )
@@ -90,6 +118,12 @@ class TrainSettings:
         "decay of the moving average of the weights, which is what is judged and kept; 0 for none",
         minimum=0.0,
         maximum=0.99999,
+    )
+    keep: str = setting(
+        "best",
+        "weights of the epoch with the best validation accuracy, or the last, where the targets "
+        "are not the labels that are validated by",
+        choices=("best", "last"),
     )
     first_face_size: int = setting(
         96, "edge of the face crop in the first epochs, pixels", minimum=16, maximum=512

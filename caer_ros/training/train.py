@@ -19,7 +19,7 @@ import pickle
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,11 +34,13 @@ from torch import nn
 
 from caer_ros.files import FileError, write_file
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
+from caer_ros.network.efficientnet import EfficientNetLite, load_imagenet
+from caer_ros.network.layers import FEATURES
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import WeightsError, export_name
 from caer_ros.training.data import CaerData
 from caer_ros.training.datasets import add_data_arguments, read
-from caer_ros.training.examples import DataError, Example
+from caer_ros.training.examples import DataError, Example, fingerprint
 from caer_ros.training.metrics import measure
 from caer_ros.training.module import CaerModule
 from caer_ros.training.settings import TrainSettings, read_settings
@@ -46,7 +48,7 @@ from caer_ros.types import CaerError, Emotion
 
 
 class KeepBest(Callback):
-    """Write the weights whenever the validation accuracy is the best so far.
+    """Write the weights whenever the validation accuracy is the best so far, or always.
 
     Stands before the averaging callback, so that it sees the averaged weights. `adjustment`,
     float32 (7,), is added to the logits.
@@ -76,7 +78,8 @@ class KeepBest(Callback):
             **{f"recall_{e.name.lower()}": float(metrics.recall[e]) for e in Emotion},
         }
         module.log_dict({f"validation/{name}": value for name, value in figures.items()})
-        if metrics.accuracy <= self.best or not trainer.is_global_zero:
+        better = metrics.accuracy > self.best or module.settings.keep == "last"
+        if not better or not trainer.is_global_zero:
             return
         self.best = metrics.accuracy
         measured = {f"validation_{name}": f"{value:.4f}" for name, value in figures.items()}
@@ -140,18 +143,29 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 def start_from(model: CaerNet, paths: list[Path]) -> None:
     """Copy into `model` what checkpoints have that fits by name and shape; later ones win.
 
+    A stream's classifier fits its half of the classifier of both; a half that no checkpoint has
+    then starts at zero, so that the network answers as the one stream did.
+
     Raises:
         WeightsError: where a checkpoint has nothing that fits.
     """
     own = model.state_dict()
+    halves = {"face": slice(0, FEATURES), "context": slice(FEATURES, None)}
+    first = own["classifier.0.weight"]
+    both = model.spec.streams == "both"
+    if both and paths:
+        first.zero_()
     for path in paths:
-        state = load_checkpoint(path).state_dict()
+        start = load_checkpoint(path)
+        state = start.state_dict()
         fitting = {n: t for n, t in state.items() if n in own and t.shape == own[n].shape}
         if not any("encoder" in n and t.dim() > 1 for n, t in fitting.items()):
             raise WeightsError(
                 f"{path} has no stream that fits a {model.spec.architecture} with streams "
                 f"{model.spec.streams!r}; `caer inflate` makes a caer_net of a caer_net_s"
             )
+        if both and start.spec.streams in halves:
+            first[:, halves[start.spec.streams]] = state["classifier.0.weight"]
         own.update(fitting)
     model.load_state_dict(own)
 
@@ -174,7 +188,13 @@ def train(
     """
     provenance = {**provenance, "seed": str(settings.seed)}
     torch.manual_seed(settings.seed)
-    model = CaerNet(settings.network.spec())
+    spec = settings.network.spec()
+    if spec.has_face:
+        train_examples = [example for example in train_examples if example.has_face]
+        validation_examples = [example for example in validation_examples if example.has_face]
+    model = CaerNet(spec)
+    if spec.has_context and spec.context_encoder != "caer":
+        load_imagenet(cast(EfficientNetLite, model.context_encoder))
     start_from(model, init)
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):
@@ -248,14 +268,16 @@ def _claim(output: Path, settings: TrainSettings, data: str, init: list[Path]) -
         )
 
 
-def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Example], str]:
-    """Read the training and validation examples of all sources; also say in a line what they are.
+def read_splits(
+    sources: list[str], faces: bool
+) -> tuple[list[Example], list[Example], dict[str, str]]:
+    """Read the training and validation examples of all sources, and what to remember of them.
 
     Raises:
         DataError: where a source cannot be read, or a film or video is in both splits.
     """
     parts: dict[str, list[Example]] = {"train": [], "validation": []}
-    said = []
+    said, fingerprints = [], []
     for source in sources:
         counts = []
         for split, examples in parts.items():
@@ -263,12 +285,15 @@ def read_splits(sources: list[str], faces: bool) -> tuple[list[Example], list[Ex
             print(data)
             examples.extend(data.examples)
             counts.append(f"{len(data.examples)} {split}")
+            if split == "train":
+                fingerprints.append(fingerprint(data.examples))
         said.append(f"{source.partition(':')[0]} ({', '.join(counts)})")
     # a file that names no film is its own group, and another source may have one of that name
     train, validation = ({e.group for e in p if e.group != e.name} for p in parts.values())
     if shared := train & validation:
         raise DataError(f"{min(shared)} is in both the training and the validation split")
-    return parts["train"], parts["validation"], "; ".join(said)
+    remember = {"data": "; ".join(said), "examples": ", ".join(fingerprints)}
+    return parts["train"], parts["validation"], remember
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -295,7 +320,7 @@ def main(args: argparse.Namespace) -> int:
     settings = read_settings(args.config, args.seed)
     examples, validation_examples, data = read_splits(args.data, args.faces)
     provenance = {
-        "data": data,
+        **data,
         "split": "the data sets' own, else a fifth of the films, videos or files by hash",
         "licence": settings.licence,
         "init": ", ".join(map(export_name, args.init)),

@@ -20,7 +20,6 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from caer_ros.drawing import COLOURS, draw_readings, person_colour
-from caer_ros.perception.crops import SCENE_CROP, SCENE_HEIGHT, SCENE_WIDTH
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.replay.stream import Sink, Step
 from caer_ros.types import LABELS, SECOND, CaerError, Reading
@@ -75,7 +74,7 @@ class LivePage(Sink):
             "labels": LABELS,
             "colours": [_hex(colour) for colour in COLOURS],
             # the part of the frame that the context stream sees
-            "scene": [SCENE_CROP / SCENE_WIDTH, SCENE_CROP / SCENE_HEIGHT],
+            "scene": spec.scene_part,
             "streams": spec.streams,
             "trained": bool(spec.trained),
             "reader": f"{pipeline.settings.engine.weights} on {engine.name} "

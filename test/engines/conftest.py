@@ -25,6 +25,7 @@ SPECS = {
     "conditioned": replace(
         SMALL, architecture="caer_net", clip_length=8, context_attention="face_conditioned"
     ),
+    "lite": replace(SMALL, context_encoder="efficientnet_lite0", context_view="whole"),
     "face": replace(SMALL, streams="face"),
     "context": replace(SMALL, streams="context", context_attention="none"),
 }

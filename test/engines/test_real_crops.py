@@ -38,7 +38,7 @@ def real_crops(material: Path, spec: NetworkSpec, persons: int) -> Batch:
         face = moved(face, rng)
         faces.append(face_crop(image, face, spec.face_size, 0.1))
         if spec.has_context:
-            scene = shrink_scene(image, spec.context_size)
+            scene = shrink_scene(image, spec.scene_size)
             contexts.append(context_crop(scene, found, spec.context_size))
     return Batch(
         clips(np.stack(faces), spec) if spec.has_face else None,

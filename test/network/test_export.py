@@ -13,7 +13,7 @@ from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import NetworkSpec, export_name, is_export_of
 
 VIDEO = {"architecture": "caer_net", "clip_length": 8, "face_size": 32, "context_size": 48}
-
+LITE = {"context_encoder": "efficientnet_lite0", "context_view": "whole", "context_size": 96}
 
 SPECS = [
     NetworkSpec(),
@@ -24,6 +24,9 @@ SPECS = [
     NetworkSpec(**VIDEO),
     NetworkSpec(**VIDEO, context_attention="face_conditioned"),
     NetworkSpec(**VIDEO, streams="face"),
+    NetworkSpec(**LITE),
+    NetworkSpec(**LITE, streams="context"),
+    NetworkSpec(**{**VIDEO, **LITE}),
 ]
 
 

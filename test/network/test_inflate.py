@@ -27,6 +27,7 @@ def model(request):
         {"streams": "face"},
         {"context_attention": "face_conditioned"},
         {"context_attention": "none", "fusion": "concatenate"},
+        {"context_encoder": "efficientnet_lite0"},
     ],
     indirect=True,
 )

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import itertools
 
 import pytest
@@ -24,6 +25,13 @@ SPECS = [
         ("adaptive", "concatenate"),
     )
     if not (streams == "context" and attention == "face_conditioned")
+]
+SPECS += [
+    dataclasses.replace(
+        spec, context_encoder="efficientnet_lite0", context_view="whole", context_size=96
+    )
+    for spec in SPECS
+    if spec.has_context and spec.fusion == "adaptive"
 ]
 
 
@@ -132,3 +140,20 @@ def test_half_precision_stays_close():
         half = model.to(torch.bfloat16)(faces, contexts).scores
     assert half.dtype == torch.float32
     assert torch.allclose(full, half, atol=2e-2)
+
+
+def test_an_encoder_for_frames_reads_the_newest_of_a_clip():
+    spec = NetworkSpec(
+        architecture="caer_net",
+        clip_length=8,
+        context_encoder="efficientnet_lite0",
+        face_size=32,
+        context_size=64,
+    )
+    model = CaerNet(spec).eval()
+    faces, contexts = pictures(spec, 2, 32), pictures(spec, 2, 64)
+    others = contexts.clone()
+    others[:, :-1] = 0
+    with torch.inference_mode():
+        for one, other in zip(model(faces, contexts), model(faces, others), strict=True):
+            assert torch.equal(one, other)

@@ -72,3 +72,24 @@ def test_a_format_of_the_future_is_refused(tmp_path):
 def test_a_spec_that_cannot_be_is_refused(wrong):
     with pytest.raises(WeightsError):
         NetworkSpec(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("temperature", 0.0, "temperature is 0.0, expected 0.01 to 100"),
+        ("temperature", "warm", "temperature is 'warm', expected 0.01 to 100"),
+        ("mean", 5, "another type than expected"),
+        ("mean", [0.5, 0.5], r"mean is \(0.5, 0.5\), expected three numbers"),
+        ("std", [0.2, 0.0, 0.2], "std is .*, expected three numbers above 0"),
+        ("std", [0.2, None, 0.2], "std is .*, expected three numbers"),
+        ("face_size", 0, "face_size is 0, expected 16 to 4096"),
+        ("face_size", 64.5, "face_size is 64.5, expected 16 to 4096"),
+        ("clip_length", "long", "clip_length is 'long', expected 1 to 4096"),
+        ("context_encoder", "vgg", "context_encoder is 'vgg', expected one of"),
+    ],
+)
+def test_metadata_that_would_give_wrong_answers_are_refused(tmp_path, name, value, message):
+    path = write(tmp_path / "w.safetensors", **{name: json.dumps(value)})
+    with pytest.raises(WeightsError, match=message):
+        read_spec(path)

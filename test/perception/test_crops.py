@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception.crops import (
     LEVEL,
     context_crop,
@@ -23,6 +24,7 @@ from caer_ros.perception.crops import (
 from caer_ros.types import Face
 
 SIZE = 96
+SCENE = NetworkSpec().scene_size
 pixels = st.floats(-1e5, 1e5, allow_nan=False)
 
 
@@ -80,7 +82,7 @@ def test_shrinking_a_fine_pattern_gives_its_mean_not_an_alias() -> None:
     image = cv2.merge([checkers] * 3)
     crop = face_cut(image, Face(0, 0, 600, 600), SIZE, margin=0.0)
     assert abs(crop.astype(float) - 127.5).max() < 2.0
-    scene = shrink_scene(image, 112)
+    scene = shrink_scene(image, SCENE)
     assert abs(scene.image.astype(float) - 127.5).max() < 2.0
 
 
@@ -142,7 +144,7 @@ def test_any_box_gives_a_crop_of_pixels_the_image_has(
     crop = face_cut(image, Face(x, y, x + width, y + height), SIZE, margin=0.3)
     assert crop.shape == (SIZE, SIZE, 3)
     assert (crop == (10, 20, 30)).all()
-    context = context_crop(shrink_scene(image, 112), [Face(x, y, x + width, y + height)], 112)
+    context = context_crop(shrink_scene(image, SCENE), [Face(x, y, x + width, y + height)], 112)
     assert context.shape == (112, 112, 3)
 
 
@@ -150,7 +152,7 @@ def test_any_box_gives_a_crop_of_pixels_the_image_has(
 def test_pictures_of_any_shape_are_served(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 77, np.uint8)
     assert (face_cut(image, Face(0, 0, shape[1], shape[0]), SIZE, margin=0.1) == 77).all()
-    assert (context_crop(shrink_scene(image, 112), [], 112) == 77).all()
+    assert (context_crop(shrink_scene(image, SCENE), [], 112) == 77).all()
 
 
 def test_halving_stays_on_the_pixel_grid() -> None:
@@ -166,7 +168,7 @@ def test_the_scene_is_the_whole_frame_and_the_context_its_centre() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     image[..., 0] = np.linspace(0, 255, 640)
     image[..., 1] = np.linspace(0, 255, 480)[:, None]
-    scene = shrink_scene(image, 112)
+    scene = shrink_scene(image, SCENE)
     assert scene.image.shape == (128, 171, 3)
     np.testing.assert_allclose(scene.image[64, [0, 170], 0], [0, 255], atol=2)
     np.testing.assert_allclose(scene.image[[0, 127], 80, 1], [0, 255], atol=2)
@@ -175,7 +177,8 @@ def test_the_scene_is_the_whole_frame_and_the_context_its_centre() -> None:
 
 
 def test_another_context_size_keeps_the_proportion() -> None:
-    scene = shrink_scene(np.zeros((480, 640, 3), np.uint8), 224)
+    size = NetworkSpec(context_size=224).scene_size
+    scene = shrink_scene(np.zeros((480, 640, 3), np.uint8), size)
     assert scene.image.shape == (256, 342, 3)
     assert context_crop(scene, [], 224).shape == (224, 224, 3)
 
@@ -184,7 +187,7 @@ def test_a_corner_moves_the_crop_and_the_hidden_face_with_it(
     rng: np.random.Generator,
 ) -> None:
     image = rng.integers(1, 256, (480, 640, 3), np.uint8)
-    scene = shrink_scene(image, 112)
+    scene = shrink_scene(image, SCENE)
     face = Face(200, 100, 300, 220)
     centre = context_crop(scene, [face], 112)
     corner = context_crop(scene, [face], 112, corner=(0, 0))
@@ -193,15 +196,25 @@ def test_a_corner_moves_the_crop_and_the_hidden_face_with_it(
 
 def test_hiding_leaves_the_scene_and_the_rest_of_the_crop_alone() -> None:
     image = np.full((480, 640, 3), 200, np.uint8)
-    scene = shrink_scene(image, 112)
+    scene = shrink_scene(image, SCENE)
     context = context_crop(scene, [Face(280, 200, 360, 280)], 112)
     assert (scene.image == 200).all()
     black = (context == 0).all(axis=2)
     assert ((context == 200).all(axis=2) | black).all()
-    # 80 pixels are 21.4 scene pixels, and the interpolation reaches a little further
+    # 80 pixels and a quarter on each side are 32 scene pixels, and the interpolation reaches a
+    # little further
     rows, columns = np.nonzero(black)
-    assert 22 <= np.ptp(rows) + 1 <= 25
-    assert 22 <= np.ptp(columns) + 1 <= 25
+    assert 32 <= np.ptp(rows) + 1 <= 35
+    assert 32 <= np.ptp(columns) + 1 <= 35
+
+
+def test_a_network_may_read_the_whole_frame() -> None:
+    spec = NetworkSpec(context_encoder="efficientnet_lite0", context_view="whole")
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[..., 0] = np.linspace(0, 255, 640)
+    context = context_crop(shrink_scene(image, spec.scene_size), [], spec.context_size)
+    assert context.shape == (112, 112, 3)
+    np.testing.assert_allclose(context[50, [0, -1], 0], [0, 255], atol=3)
 
 
 @settings(max_examples=60)
@@ -209,10 +222,12 @@ def test_hiding_leaves_the_scene_and_the_rest_of_the_crop_alone() -> None:
     shape=st.tuples(st.integers(20, 900), st.integers(20, 900)),
     box=st.tuples(*[st.floats(-0.2, 1.0)] * 2, *[st.floats(0.01, 1.2)] * 2),
     size=st.sampled_from([64, 112, 224]),
+    view=st.sampled_from(["centre", "whole"]),
 )
 def test_what_is_inside_a_hidden_box_has_no_influence(
-    shape: tuple[int, int], box: tuple[float, float, float, float], size: int
+    shape: tuple[int, int], box: tuple[float, float, float, float], size: int, view: str
 ) -> None:
+    whole = NetworkSpec(context_size=size, context_view=view).scene_size
     height, width = shape
     x, y = box[0] * width, box[1] * height
     face = Face(x, y, x + box[2] * width, y + box[3] * height)
@@ -222,6 +237,6 @@ def test_what_is_inside_a_hidden_box_has_no_influence(
     columns = slice(max(int(np.floor(face.x1)), 0), max(int(np.ceil(face.x2)), 0))
     bright[rows, columns] = 255
     np.testing.assert_array_equal(
-        context_crop(shrink_scene(dark, size), [face], size),
-        context_crop(shrink_scene(bright, size), [face], size),
+        context_crop(shrink_scene(dark, whole), [face], size),
+        context_crop(shrink_scene(bright, whole), [face], size),
     )

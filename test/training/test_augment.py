@@ -54,7 +54,10 @@ def test_any_draw_gives_a_picture_of_the_same_size_and_the_same_seed_the_same(si
 
 
 @pytest.mark.parametrize(
-    "name", [f.name for f in dataclasses.fields(AugmentSettings) if f.name != "random_context"]
+    "name",
+    sorted(
+        {f.name for f in dataclasses.fields(AugmentSettings)} - {"random_context", "face_only"}
+    ),
 )
 def test_every_setting_has_an_effect(name):
     alone = AugmentSettings(**{name: 0.9})
@@ -65,6 +68,15 @@ def test_every_setting_has_an_effect(name):
         look.move(box) != box or not np.array_equal(look.face(picture(64), rng), picture(64))
         for look in looks
     )
+
+
+def test_what_happens_to_the_face_alone_leaves_the_scene_as_it_is():
+    rng = np.random.default_rng(0)
+    both = draw_look(AugmentSettings(dark=1.0), 64, rng)
+    alone = draw_look(AugmentSettings(dark=1.0, face_only=1.0), 64, rng)
+    assert both.scene(picture(64), rng).mean() < 0.5 * picture(64).mean()
+    assert np.array_equal(alone.scene(picture(64), rng), picture(64))
+    assert alone.face(picture(64), rng).mean() < 0.5 * picture(64).mean()
 
 
 def test_the_source_picture_stays_as_it_is():

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import json
 from functools import partial
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 from caer_ros import cli
 from caer_ros.engines.base import Batch, Engine, Prediction
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception import crops
-from caer_ros.training import evaluate
-from caer_ros.training.examples import DataError, Example, one_hot
+from caer_ros.training import cut, evaluate
+from caer_ros.training.datasets import read
+from caer_ros.training.evaluate import Conditions, Judgement, Showing
+from caer_ros.training.examples import DataError, Example, fingerprint, one_hot
 from caer_ros.types import Emotion, Face
 
 STEP = 30
@@ -24,7 +27,7 @@ STEP = 30
 @pytest.fixture(autouse=True)
 def shades_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even light would change the shades that the engine below reads."""
-    monkeypatch.setattr(crops, "even_light", lambda crop, out=None: crop)
+    monkeypatch.setattr(cut, "even_light", lambda crop, out=None: crop)
 
 
 class ShadeEngine(Engine):
@@ -139,8 +142,8 @@ def test_the_scene_is_read_with_the_face_hidden() -> None:
     example = Example("a", "a", one_hot(H), partial(list, [white]), (Face(70, 52, 100, 76),))
     judgement = evaluate.judge(ShadeEngine(NetworkSpec(face_size=16)), [example])
     assert judgement.metrics.accuracy == 1
-    # the scene keeps its size: of 112 x 112 pixels 30 x 24 are black, and those that touch them
-    seen = 1 - 30 * 24 / 112**2
+    # the scene keeps its size: of 112 x 112 pixels 45 x 36 are black, and those that touch them
+    seen = 1 - 45 * 36 / 112**2
     assert judgement.weights[0] == pytest.approx([1 - seen, seen], abs=0.03)
 
 
@@ -180,3 +183,80 @@ def test_the_command_judges_the_shipped_weights(
     picture = cv2.imread(str(file.with_suffix(".png")))
     assert picture is not None
     assert f"accuracy                    {figures['accuracy']:.4f} of 5" in capsys.readouterr().out
+
+
+def test_a_damaged_picture_is_the_same_for_every_network() -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (60, 80, 3), np.uint8)]
+    box = (Face(30, 20, 50, 40),)
+    examples = [Example(name, name, one_hot(H), partial(list, frames), box) for name in "ab"]
+    spec = NetworkSpec(streams="face", face_size=32)
+    for kind in ("blur", "noise"):
+        shown = [Showing(examples, spec, Conditions(kind)) for _ in range(2)]
+        (first, _), (again, _), (other, _) = (
+            next(shown[0].views(0)),
+            next(shown[1].views(0)),
+            next(shown[0].views(1)),
+        )
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+
+def test_the_scene_of_another_or_none_is_a_control() -> None:
+    def example(grey: int) -> Example:
+        frame = np.full((60, 80, 3), grey, np.uint8)
+        return Example(str(grey), "g", one_hot(H), partial(list, [frame]), (Face(1, 1, 9, 9),))
+
+    examples = [example(grey) for grey in (50, 100, 150, 200)]
+    spec = NetworkSpec(face_size=16)
+
+    def middles(scene: str) -> list[int]:
+        show = Showing(examples, spec, Conditions(scene=scene))
+        return [int(next(show.views(i))[1][56, 56, 0]) for i in range(4)]
+
+    assert middles("shown") == [50, 100, 150, 200]
+    assert middles("hidden") == [0] * 4
+    shuffled = middles("shuffled")
+    assert sorted(shuffled) == [50, 100, 150, 200]
+    assert all(one != other for one, other in zip(shuffled, middles("shown"), strict=True))
+
+
+def test_classes_that_the_data_set_lacks_are_not_answers() -> None:
+    only = frozenset({H, S})
+    examples = [dataclasses.replace(shaded(S, A, boxes=False), classes=only)]
+    judgement = evaluate.judge(face_engine(), examples)
+    assert judgement.probabilities[0] == pytest.approx([0, 0, 0, 0.5, 0, 0.5, 0])
+
+
+def test_an_advantage_counts_pairs_and_its_interval_draws_groups() -> None:
+    labels, groups = np.zeros(40, int), np.repeat(["a", "b", "c", "d"], 10)
+    sure, wrong = np.eye(7)[labels], np.eye(7)[labels + 1]
+    weights = np.ones((40, 2))
+    better = Judgement(labels, sure, weights, groups)
+    worse = Judgement(labels, np.where(groups[:, None] == "a", wrong, sure), weights, groups)
+    gain, low, high = evaluate.advantage(better, worse)
+    assert gain == pytest.approx(0.25)
+    # all of it comes from one group of four, so it may as well be none
+    assert low == 0 and high > 0.5
+    assert evaluate.advantage(better, better) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("wrong", ["fog", "mouth,fog", ""])
+def test_an_unknown_damage_is_refused_with_those_there_are(
+    wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--data", "folder:/", "--damage", wrong])
+    assert "is none of mouth, mask, eyes" in capsys.readouterr().err
+
+
+def test_a_folder_that_taught_the_weights_is_judged_by_what_was_held_out(tmp_path: Path) -> None:
+    for emotion, name in itertools.product(("Happy", "Sad"), range(5)):
+        path = tmp_path / emotion / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), np.zeros((20, 20, 3), np.uint8))
+    source = f"folder:{tmp_path}"
+    taught = fingerprint(read(source, "train", faces=True).examples)
+    for examples, split in ((taught, "validation"), ("another", "all")):
+        spec = NetworkSpec(provenance={"examples": f"x, {examples}"})
+        assert evaluate.default_split(source, spec, faces=True) == split

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
+from caer_ros.network.spec import NetworkSpec
 from caer_ros.perception.boxes import corners, iou
-from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
+from caer_ros.perception.crops import (
+    CropSettings,
+    context_crop,
+    face_crop,
+    shrink_scene,
+)
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.training import synthetic
 from caer_ros.training.synthetic import Scene, draw_scene
@@ -79,7 +85,7 @@ def test_target_and_face_are_apart_and_the_context_stream_sees_the_target(
 ) -> None:
     for scene in scenes:
         assert not iou(corners([scene.face]), corners([scene.target])).any()
-        small = shrink_scene(scene.image, 112)
+        small = shrink_scene(scene.image, NetworkSpec().scene_size)
         height, width = small.image.shape[:2]
         left, top = (width - 112) // 2 * small.scale_x, (height - 112) // 2 * small.scale_y
         assert left <= scene.target.x1
@@ -96,7 +102,9 @@ def test_nothing_of_an_expression_shows_where_the_face_is_hidden(
         scene = draw_scene(0, index)
         margin = CropSettings().face_margin
         face = face_crop(scene.image, scene.face, 96, margin)
-        return face, context_crop(shrink_scene(scene.image, 112), [scene.face], 112)
+        return face, context_crop(
+            shrink_scene(scene.image, NetworkSpec().scene_size), [scene.face], 112
+        )
 
     face, context = pictures()
     neutral = dict.fromkeys(Emotion, synthetic.EXPRESSIONS[Emotion.NEUTRAL])

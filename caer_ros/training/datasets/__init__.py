@@ -8,6 +8,7 @@ A source is `<layout>:<path>`:
     afew:<dir>      {Train_AFEW,Val_AFEW}/<Class>/*.avi
     ferplus:<path>  FER2013{Train,Valid,Test}/ with fer2013new.csv, or npz files
     boxes:<file>    lines of path,label,x1,y1,x2,y2
+    scenes:<csv>    a table of pictures with face, label and source (`scenes.py`)
     folder:<dir>    <Class>/ with pictures or videos of scenes, or of face crops
     synthetic:<n>   n drawn scenes (`caer_ros.training.synthetic`); synthetic-clips:<n> the same as
                     clips
@@ -16,17 +17,16 @@ A source is `<layout>:<path>`:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from caer_ros.training.datasets import box_list, class_folders, ferplus, synthetic
-from caer_ros.training.datasets.dataset import DataSet
+from caer_ros.training.datasets import box_list, class_folders, ferplus, scenes, synthetic
+from caer_ros.training.datasets.dataset import DataSet, held_out_groups
 from caer_ros.training.datasets.files import LabelledFile
 from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError, Example, one_hot
@@ -34,14 +34,39 @@ from caer_ros.types import Face
 
 __all__ = ["SPLITS", "DataSet", "add_data_arguments", "own_splits", "read"]
 
-LAYOUTS = (*class_folders.LAYOUTS, "boxes", "ferplus", *synthetic.LAYOUTS)
-
 Item = TypeVar("Item", LabelledFile, Example)
 
 SPLITS = ("train", "validation", "test", "all")
 
-HELD_OUT = 0.2
-"""Share of the groups that become validation where a data set has no such split."""
+
+class Reader(NamedTuple):
+    """How a layout is read.
+
+    own_splits: the splits that a data set at a path makes itself. read: its examples, or its
+    files, of one of these or of all.
+    """
+
+    own_splits: Callable[[Path], tuple[str, ...]]
+    read: Callable[[Path, str], DataSet | list[LabelledFile]]
+
+
+READERS = {
+    **{
+        name: Reader(
+            partial(class_folders.own_splits, layout=layout),
+            partial(class_folders.list_files, layout=layout),
+        )
+        for name, layout in class_folders.LAYOUTS.items()
+    },
+    "boxes": Reader(lambda path: (), lambda path, split: box_list.list_files(path)),
+    "ferplus": Reader(ferplus.own_splits, ferplus.read),
+    "scenes": Reader(scenes.own_splits, scenes.read),
+    **{
+        name: Reader(lambda path: synthetic.SPLITS, partial(synthetic.read, layout=name))
+        for name in synthetic.LAYOUTS
+    },
+}
+"""By the name of the layout in a source."""
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -51,7 +76,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, several: bool = False
         action="append" if several else "store",
         required=True,
         metavar="LAYOUT:PATH",
-        help=f"{', '.join(LAYOUTS)}; and where it lies (docs/training.md)"
+        help=f"{', '.join(READERS)}; and where it lies (docs/training.md)"
         + ("; may be repeated" if several else ""),
     )
     parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
@@ -73,42 +98,29 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
     Raises:
         DataError: for a source that is missing, of another layout, or without such a split.
     """
-    layout, root = _parse(source)
-    if layout in synthetic.LAYOUTS:
-        return synthetic.read(int(root.name), split, layout)
-    named = own_splits(source)
+    reader, root = _parse(source)
+    named = reader.own_splits(root)
     if split == "test" and "test" not in named:
         raise DataError(f"{source} has no test split; evaluate validation or all of it instead")
     held_out = split in ("train", "validation") and "validation" not in named
-    own_split = ("train" if named else "all") if held_out else split
-    if layout == "ferplus":
-        data = ferplus.read(root, own_split)
-        part = _part(data.examples, split) if held_out else data.examples
-        return replace(data, split=split, examples=part)
-    if layout == "boxes":
-        files = box_list.list_files(root)
-    else:
-        files = class_folders.list_files(root, class_folders.LAYOUTS[layout], own_split)
-    return _examples(_part(files, split) if held_out else files, source, split, faces)
+    found = reader.read(root, ("train" if named else "all") if held_out else split)
+    if isinstance(found, DataSet):
+        part = _part(found.examples, split) if held_out else found.examples
+        return replace(found, split=split, examples=part)
+    return _examples(_part(found, split) if held_out else found, source, split, faces)
 
 
 def own_splits(source: str) -> tuple[str, ...]:
     """Return the splits that the data set itself makes, none for one that makes none."""
-    layout, root = _parse(source)
-    if layout in synthetic.LAYOUTS:
-        return synthetic.SPLITS
-    if layout == "ferplus":
-        return ferplus.own_splits(root)
-    if layout == "boxes":
-        return ()
-    return class_folders.own_splits(root, class_folders.LAYOUTS[layout])
+    reader, root = _parse(source)
+    return reader.own_splits(root)
 
 
-def _parse(source: str) -> tuple[str, Path]:
+def _parse(source: str) -> tuple[Reader, Path]:
     layout, _, path = source.partition(":")
-    if layout not in LAYOUTS or not path:
+    if layout not in READERS or not path:
         raise DataError(
-            f"data {source!r} is not <layout>:<path> with one of the layouts {', '.join(LAYOUTS)}"
+            f"data {source!r} is not <layout>:<path> with one of the layouts {', '.join(READERS)}"
         )
     root = Path(path).expanduser()
     if layout in synthetic.LAYOUTS:
@@ -116,17 +128,12 @@ def _parse(source: str) -> tuple[str, Path]:
             raise DataError(f"data {source!r}: {path!r} is not a number of scenes")
     elif not root.exists():
         raise DataError(f"data {source!r}: {root} does not exist")
-    return layout, root
+    return READERS[layout], root
 
 
 def _part(items: Sequence[Item], split: str) -> tuple[Item, ...]:
     """Return what belongs to the groups that are held out for validation, or to the others."""
-    groups = sorted(
-        {item.group for item in items}, key=lambda name: sha256(name.encode()).digest()
-    )
-    if len(groups) < 2:
-        raise DataError(f"all data come from {groups[0]}: nothing can be held out for validation")
-    held_out = set(groups[: max(1, round(HELD_OUT * len(groups)))])
+    held_out = held_out_groups({item.group for item in items})
     return tuple(item for item in items if (item.group in held_out) == (split == "validation"))
 
 

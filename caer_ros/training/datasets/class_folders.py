@@ -48,7 +48,7 @@ def own_splits(root: Path, layout: Layout) -> tuple[str, ...]:
     return splits
 
 
-def list_files(root: Path, layout: Layout, split: str) -> list[LabelledFile]:
+def list_files(root: Path, split: str, layout: Layout) -> list[LabelledFile]:
     """Return the files of one of the layout's own splits, or of all, ordered by name.
 
     Raises:

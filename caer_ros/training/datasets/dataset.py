@@ -3,14 +3,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
 from caer_ros.network.spec import CLASSES
-from caer_ros.training.examples import Example
+from caer_ros.training.examples import DataError, Example
 from caer_ros.types import Emotion
+
+HELD_OUT = 0.2
+"""Share of the groups that become validation where a data set has no such split."""
+
+
+def held_out_groups(groups: Collection[str]) -> set[str]:
+    """Choose the groups that become validation, by a hash of their names.
+
+    Raises:
+        DataError: where there is one group only.
+    """
+    if len(groups) < 2:
+        raise DataError(
+            f"all data come from {next(iter(groups))}: nothing can be held out for validation"
+        )
+    order = sorted(groups, key=lambda name: sha256(name.encode()).digest())
+    return set(order[: max(1, round(HELD_OUT * len(groups)))])
 
 
 @dataclass(frozen=True)

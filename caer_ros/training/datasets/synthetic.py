@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -18,11 +19,12 @@ LAYOUTS = {"synthetic": 1, "synthetic-clips": 16}
 """Names as a data source, with the frames that an example has."""
 
 
-def read(count: int, split: str, layout: str = "synthetic") -> DataSet:
-    """Return `count` pictures or clips of scenes; each split is a series of its own.
+def read(root: Path, split: str, layout: str = "synthetic") -> DataSet:
+    """Return as many pictures or clips as `root` says; each split is a series of its own.
 
     `all` is the test split, there being no end of scenes.
     """
+    count = int(root.name)
     seed = SPLITS.index("test" if split == "all" else split)
     moments = tuple(np.linspace(1, 0, LAYOUTS[layout])[::-1].tolist())
     examples = []
