@@ -16,9 +16,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import cv2
-import openvino as ov
 
 from caer_ros.engines.base import Batch, Engine
+from caer_ros.engines.runtime import ov
 from caer_ros.engines.select import engine_order, has_nvidia_gpu, make_engine
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import NetworkSpec, is_export_of, read_spec

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import openvino as ov
+
+from caer_ros.engines.runtime import ov
 
 Row = dict[str, Any]
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as ops
 
 from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
+from caer_ros.engines.runtime import ops, ov
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import FORMAT, export_name, is_export_of, read_spec
 from caer_ros.paths import PathError, cache_folder

@@ -12,10 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import openvino as ov
-from openvino import opset13 as ops
-from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from caer_ros.engines.runtime import ops, ov
 from caer_ros.perception.boxes import iou, weighted_nms
 from caer_ros.perception.crops import halve
 from caer_ros.perception.search import SAME_FACE_IOU, Region
@@ -355,13 +353,13 @@ def _fit(model: ov.Model, width: int, height: int) -> Decoder:
 def _accept_bgr(model: ov.Model) -> ov.Model:
     """Put the conversion from uint8 BGR pixels to the model's own input in front of it."""
     channels_last = model.input().shape[3] == 3
-    steps = PrePostProcessor(model)
+    steps = ov.preprocess.PrePostProcessor(model)
     tensor = steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     if channels_last:
         # BlazeFace: RGB in [-1, 1]
-        tensor.set_color_format(ColorFormat.BGR)
+        tensor.set_color_format(ov.preprocess.ColorFormat.BGR)
         convert = steps.input().preprocess().convert_element_type(ov.Type.f32)
-        convert.convert_color(ColorFormat.RGB).mean(127.5).scale(127.5)
+        convert.convert_color(ov.preprocess.ColorFormat.RGB).mean(127.5).scale(127.5)
     else:
         steps.input().preprocess().convert_element_type(ov.Type.f32)
     steps.input().model().set_layout(ov.Layout("NHWC" if channels_last else "NCHW"))

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 
 from caer_ros.arguments import whole_number
 from caer_ros.engines.base import EngineError
 from caer_ros.engines.openvino import INT8_SUFFIX, OpenVinoEngine, find_onnx
+from caer_ros.engines.runtime import ov
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.spec import export_name, read_spec
 from caer_ros.training.datasets import add_data_arguments, read
