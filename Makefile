@@ -92,8 +92,9 @@ lock: ## requirements/*.txt anew: all that is pulled in, with hashes
 audit: ## whether a pinned package has a known hole
 	@[ -x build/audit/bin/pip-audit ] || { "$(PYTHON)" -m venv build/audit \
 	  && build/audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
-	@build/audit/bin/pip-audit --disable-pip --no-deps --progress-spinner off \
-	  $(patsubst %,-r requirements/%.txt,ros-kilted ros-jazzy base dev ray models torch)
+	@for name in ros-kilted ros-jazzy base dev models torch; do \
+	  build/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off \
+	    --requirement requirements/$$name.txt || exit 1; done
 
 $(STAMPS)/venv:
 	@scripts/check_machine.sh "$(PYTHON)" "$(ROS_DISTRO)"
