@@ -34,10 +34,12 @@ TRY_AGAIN = SECOND // 2
 
 Look = Callable[[Face], float]
 
-# In units of the face: edges, edges a second, edges^2 a second^3.
+# In units of the face: edges, edges a second, edges^2 a second^3, edges^2 a second.
 MEASUREMENT_DEVIATION = 0.05
 INITIAL_SPEED_DEVIATION = 4.0
 ACCELERATION_DENSITY = 10.0
+SIZE_DENSITY = 0.05
+"""Slow, because half a face at the edge of a pillar is not one that shrinks."""
 
 
 @dataclass(frozen=True)
@@ -108,38 +110,43 @@ def person_ids(prefix: str) -> Iterator[str]:
 class _Track:
     """A face that is followed; it is a person once it has an id.
 
-    mean: (4, 2), centre x, centre y, width and height in pixels, each with its change a second;
-        the size's is 0, because half a face at the edge of a pillar is not one that shrinks.
-    covariance: (2, 2) of value and change in units of the face, the same for all four.
+    middle: (2, 2), x and y in pixels, each with its change a second.
+    covariance: (2, 2) of value and change in units of the face, the same for x and y.
+    size: (2,), width and height in pixels, with a variance in units of the face.
     face: as last found; born, seen: stamps of its first and its last detection.
     due: stamp from which on it is asked whether it is a person.
     """
 
-    mean: np.ndarray
+    middle: np.ndarray
     covariance: np.ndarray
+    size: np.ndarray
+    size_variance: float
     face: Face
     born: int
     seen: int
     due: int
     person_id: str | None = None
 
-    def predict(self, step: np.ndarray, noise: np.ndarray) -> None:
-        """Move by the transition matrix and the noise that `_motion` gives for a time."""
-        self.mean = self.mean @ step.T
+    def predict(self, seconds: float) -> None:
+        """Move on by a time."""
+        step, noise = _motion(seconds)
+        self.middle = self.middle @ step.T
         self.covariance = step @ self.covariance @ step.T + noise
+        self.size_variance += SIZE_DENSITY * seconds
 
     def correct(self, face: Face, stamp: int) -> None:
         """Take in the face found at `stamp`, for which the track has been predicted."""
+        middle, size = _measure(face)
         gain = self.covariance[:, 0] / (self.covariance[0, 0] + MEASUREMENT_DEVIATION**2)
-        innovation = _measure(face) - self.mean[:, 0]
-        self.mean += innovation[:, None] * gain
-        self.mean[2:, 0] = np.maximum(self.mean[2:, 0], 1.0)
-        self.mean[2:, 1] = 0.0
+        self.middle += (middle - self.middle[:, 0])[:, None] * gain
         self.covariance -= gain[:, None] * self.covariance[0]
+        size_gain = self.size_variance / (self.size_variance + MEASUREMENT_DEVIATION**2)
+        self.size = np.maximum(self.size + size_gain * (size - self.size), 1.0)
+        self.size_variance *= 1.0 - size_gain
         self.face, self.seen = face, stamp
 
     def box(self) -> tuple[float, float, float, float]:
-        x, y, width, height = self.mean[:, 0].tolist()
+        (x, y), (width, height) = self.middle[:, 0].tolist(), self.size.tolist()
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
     def moved(self) -> Face:
@@ -191,9 +198,8 @@ class PersonTracker:
     def _advance(self, stamp: int) -> None:
         death = self.settings.death * SECOND
         self._tracks = [t for t in self._tracks if stamp - t.seen <= death]
-        step, noise = _motion((stamp - self._stamp) / SECOND)
         for track in self._tracks:
-            track.predict(step, noise)
+            track.predict((stamp - self._stamp) / SECOND)
         self._stamp = stamp
 
     def _match(self, faces: Sequence[Face], stamp: int) -> list[tuple[int, int]]:
@@ -239,7 +245,7 @@ class PersonTracker:
             and (track.face.person_id or (stamp - track.born >= birth and stamp >= track.due))
         ]
         if len(ready) > free:
-            ready.sort(key=lambda track: -track.mean[2:, 0].prod())
+            ready.sort(key=lambda track: -track.size.prod())
         for track in ready:
             if free <= 0:
                 break
@@ -277,13 +283,17 @@ def _motion(seconds: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _start(face: Face, stamp: int) -> _Track:
-    mean = np.stack([_measure(face), np.zeros(4)], axis=1)
-    covariance = np.diag([MEASUREMENT_DEVIATION**2, INITIAL_SPEED_DEVIATION**2])
-    return _Track(mean, covariance, face, stamp, stamp, stamp)
+    middle, size = _measure(face)
+    known = MEASUREMENT_DEVIATION**2
+    covariance = np.diag([known, INITIAL_SPEED_DEVIATION**2])
+    still = np.stack([middle, np.zeros(2)], axis=1)
+    return _Track(still, covariance, size, known, face, stamp, stamp, stamp)
 
 
-def _measure(face: Face) -> np.ndarray:
-    return np.array([(face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2, face.width, face.height])
+def _measure(face: Face) -> tuple[np.ndarray, np.ndarray]:
+    """Return a face's middle and size, (2,) each."""
+    middle = np.array([(face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2])
+    return middle, np.array([face.width, face.height])
 
 
 def _assign(cost: np.ndarray, allowed: np.ndarray, limit: float) -> list[tuple[int, int]]:
