@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from itertools import chain, repeat
 from types import SimpleNamespace
 from urllib.request import Request, urlopen
 
@@ -62,15 +63,14 @@ def step(seconds, camera="talk.mp4", **persons):
 
 @contextmanager
 def fed(page, steps):
-    """Send steps again and again, 20 a second, until the block ends."""
+    """Send steps, 20 a second, the last one again and again until the block ends."""
     done = threading.Event()
 
     def feed():
-        while not done.is_set():
-            for one in steps:
-                page.take(one)
-                if done.wait(0.05):
-                    return
+        for one in chain(steps, repeat(steps[-1])):
+            page.take(one)
+            if done.wait(0.05):
+                return
 
     thread = threading.Thread(target=feed)
     thread.start()
