@@ -171,6 +171,8 @@ def test_every_image_is_answered_dropped_or_refused_also_at_the_end(desk):
         desk.put(0, "/right")  # a stamp of 0 is refused
         if stamp == 5:
             desk.worker.start()
+    while not desk.log.errors:
+        time.sleep(0.01)
     desk.worker.stop()
 
     counts = desk.counts()
@@ -195,7 +197,10 @@ def test_images_that_wait_when_the_worker_stops_are_dropped(desk, monkeypatch):
     assert begun.wait(60)
     desk.put(2)
     stopping = threading.Thread(target=desk.worker.stop)
+    mailbox = desk.worker._mailbox
     stopping.start()
+    while not mailbox._closed:
+        time.sleep(0.01)
     go_on.set()
     stopping.join()
 
