@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -126,7 +127,9 @@ class Camera(Source):
     live = True
 
     def __init__(self, source: str, notify: Callable[[str], object]) -> None:
-        super().__init__(source)
+        # a password in an address is for the camera, not for pages and reports
+        super().__init__(re.sub(r"(?<=://)[^/@]*@", "", source))
+        self._address = source
         self._notify = notify
         self._newest: queue.Queue[Frame] = queue.Queue(1)
         self._closed = threading.Event()
@@ -180,7 +183,7 @@ class Camera(Source):
 
     def _reopen(self) -> Video | None:
         try:
-            video = Video(self.name)
+            video = Video(self._address)
         except VideoError:
             return None
         self._notify(f"{self.name} is back")

@@ -74,6 +74,13 @@ def test_a_camera_gives_its_newest_image_and_counts_what_it_dropped(stream):
     assert first.image.shape == (360, 640, 3)
 
 
+def test_a_camera_s_password_is_in_no_name(stream):
+    address = stream.address.replace("://", "://admin:secret@")
+    with open_source(address) as source:
+        frame = next(iter(source))
+    assert source.name == frame.camera == stream.address
+
+
 def test_a_camera_that_goes_away_is_waited_for(stream):
     told = []
     gone, back = threading.Event(), threading.Event()
