@@ -19,11 +19,19 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool
 
 from caer_ros.arguments import positive
-from caer_ros.replay.bag import COMPRESSED_IMAGE, Bag, RecordedImage, check_topic
+from caer_ros.perception.bearing import camera_info_topic
+from caer_ros.replay.bag import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    TYPES,
+    Bag,
+    RecordedImage,
+    check_topic,
+)
 from caer_ros.types import SECOND
 
 CLOCK_PERIOD = 0.025
@@ -32,6 +40,8 @@ CLOCK_PERIOD = 0.025
 
 class Player(Node):
     """Publishes recorded images at the pace they were recorded, serialized as they are.
+
+    Before each goes the newest CameraInfo of its camera, where the bag has one beside it.
 
     Serves `~/pause` (std_srvs/SetBool). With `clock`, /clock follows the bag: it slows down,
     stands still and jumps back with it.
@@ -42,7 +52,6 @@ class Player(Node):
     ) -> None:
         super().__init__("caer_player")
         self._bag = bag
-        self._topics = topics
         self._rate = rate
         self._running = threading.Event()
         if not paused:
@@ -54,6 +63,12 @@ class Player(Node):
                 QoSProfile(depth=10),
             )
             for topic in topics
+        }
+        self._infos = {topic: camera_info_topic(topic) for topic in topics}
+        self._info_publishers = {
+            info: self.create_publisher(CameraInfo, info, QoSProfile(depth=10))
+            for info in self._infos.values()
+            if info in bag.topics and bag.topics[info].type == CAMERA_INFO
         }
         self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if clock else None
         self.create_service(SetBool, "~/pause", self._serve_pause)
@@ -78,12 +93,15 @@ class Player(Node):
             start += self._wait(start, bag_start, image.time)
             if not rclpy.ok():
                 break
+            if image.info is not None:
+                info = bytes(TYPES.serialize_cdr(image.info, CAMERA_INFO))
+                self._info_publishers[self._infos[image.topic]].publish(info)
             self._publishers_of[image.topic].publish(bytes(image.cdr))
             published += 1
         return published
 
     def _images(self) -> Iterator[RecordedImage]:
-        yield from self._bag.images(self._topics)
+        yield from self._bag.images(self._infos)
         for warning in self._bag.warnings:
             self.get_logger().warning(warning)
 

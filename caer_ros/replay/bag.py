@@ -51,7 +51,7 @@ _UNPACKED, _RATIO = 2**30, 100
 """A packed file may unpack to so many bytes, or so many times its own; more is a bomb."""
 
 _NO_PICTURES = re.compile(
-    r"/(?:debug_image|(?:aligned_)?depth\w*|disparity|infra\w*|ir|confidence)(?:/|$)"
+    r"/(?:debug_image|(?:aligned_)?depth\w*|disparity|infra\w*|ir|confidence|compressedDepth)(?:/|$)"
 )
 """Image topics of depth cameras that are no pictures (realsense2_camera, depthai, image_proc), and
 the node's own."""

@@ -22,8 +22,8 @@ from xml.etree import ElementTree
 
 import yaml
 
-from caer_ros.replay.statistics import Latencies
 from caer_ros.replay.stream import Sink, Span, Step
+from caer_ros.replay.tally import Latencies
 from caer_ros.settings import SettingError, compose, construct
 from caer_ros.text import printable
 from caer_ros.types import LABELS, SECOND, SPELLINGS, CaerError, Reading, emotion_named

@@ -38,8 +38,8 @@ from caer_ros.replay.bag import Bag, RecordedImage
 from caer_ros.replay.emotions import EmotionBag
 from caer_ros.replay.expectations import Expectations, Verdict, junit
 from caer_ros.replay.report import Recorder, write_report
-from caer_ros.replay.statistics import Tally
 from caer_ros.replay.stream import Clock, Image, Sink, Step
+from caer_ros.replay.tally import Tally
 from caer_ros.replay.timeline import TimelineWriter
 from caer_ros.settings import flatten
 from caer_ros.types import SECOND, CaerError, Face, Frame, FrameResult

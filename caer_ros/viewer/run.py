@@ -30,8 +30,8 @@ from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.perception.tracker import person_ids
 from caer_ros.replay.job import Nobody, stop_on_interrupt, summarize
 from caer_ros.replay.run import describe
-from caer_ros.replay.statistics import Tally
 from caer_ros.replay.stream import Clock, Image, Sink
+from caer_ros.replay.tally import Tally
 from caer_ros.text import printable
 from caer_ros.types import SECOND, CaerError, Frame, Reading
 from caer_ros.viewer.results import Results

@@ -12,7 +12,7 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from caer_ros.demo.material import VIDEO
-from caer_ros.replay.bag import COMPRESSED_IMAGE, IMAGE, TYPES, image_to_cdr
+from caer_ros.replay.bag import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, TYPES, image_to_cdr
 from caer_ros.replay.job import Job, replay
 from caer_ros.replay.make_bag import make_bag
 from caer_ros.replay.stream import Clock, Image, Step
@@ -133,3 +133,24 @@ def replayed(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     expectations = "- {seen: at least 50 %}\n- {name: alone, persons: at most 0}\n"
     replay(Job(people, out, expectations=(("people.yaml", expectations),)), False)
     return out
+
+
+@pytest.fixture(scope="session")
+def calibration() -> memoryview:
+    """Return a serialized CameraInfo for the images of `people`."""
+    info = TYPES.types[CAMERA_INFO](
+        header=TYPES.types["std_msgs/msg/Header"](
+            stamp=TYPES.types["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id="camera"
+        ),
+        height=360,
+        width=640,
+        distortion_model="plumb_bob",
+        d=np.array([0.1, 0, 0, 0, 0]),
+        k=np.array([500.0, 0, 320, 0, 500, 180, 0, 0, 1]),
+        r=np.eye(3).ravel(),
+        p=np.zeros(12),
+        binning_x=0,
+        binning_y=0,
+        roi=TYPES.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False),
+    )
+    return TYPES.serialize_cdr(info, CAMERA_INFO)

@@ -67,29 +67,14 @@ def test_every_image_gets_an_emotion_array_with_its_own_header(people, replayed)
         assert (message.image_width, message.image_height) == (640, 360)
 
 
-def test_faces_have_bearings_where_the_bag_has_a_calibration(people, tmp_path):
-    info = TYPES.types[CAMERA_INFO](
-        header=TYPES.types["std_msgs/msg/Header"](
-            stamp=TYPES.types["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id="camera"
-        ),
-        height=360,
-        width=640,
-        distortion_model="plumb_bob",
-        d=np.array([0.1, 0, 0, 0, 0]),
-        k=np.array([500.0, 0, 320, 0, 500, 180, 0, 0, 1]),
-        r=np.eye(3).ravel(),
-        p=np.zeros(12),
-        binning_x=0,
-        binning_y=0,
-        roi=TYPES.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False),
-    )
+def test_faces_have_bearings_where_the_bag_has_a_calibration(people, calibration, tmp_path):
     with Bag(people) as bag, new_bag(tmp_path / "bag") as writer:
         (topic,) = bag.choose_topics()
         images = writer.add_connection(topic, COMPRESSED_IMAGE, typestore=TYPES)
         infos = writer.add_connection("/camera/camera_info", CAMERA_INFO, typestore=TYPES)
         for i, image in enumerate(bag.images([topic])):
             if i == 24:
-                writer.write(infos, image.time - 1, TYPES.serialize_cdr(info, CAMERA_INFO))
+                writer.write(infos, image.time - 1, calibration)
             writer.write(images, image.time, image.cdr)
     run(tmp_path / "bag", tmp_path / "out")
     messages = [message for message, _ in emotions(tmp_path / "out")]
