@@ -32,6 +32,7 @@ from caer_ros.perception.bearing import (
     base_topic,
     camera_info_topic,
 )
+from caer_ros.perception.doubts import doubts
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
 from caer_ros.replay.bag import Bag, RecordedImage
@@ -173,7 +174,7 @@ class _Run:
         self._tally = Tally()
         self._nobody = Nobody(pipeline)
         self._sinks = [self._tally, self.recorder, self._nobody, *sinks]
-        self._stamps: dict[str, int] = {}
+        self._last: dict[str, FrameResult] = {}
         self._warnings: dict[str, str] = {}
         self._files = ExitStack()
 
@@ -194,7 +195,8 @@ class _Run:
         images, frames = [], []
         for image, since in batch:
             try:
-                check_stamp(image.stamp, self._stamps.get(image.topic))
+                last = self._last.get(image.topic)
+                check_stamp(image.stamp, last.stamp if last else None)
                 frames.append(Frame(image.topic, image.stamp, image.to_bgr(max_pixels)))
             except ImageError as error:
                 self._tally.failed[error.cause] += 1
@@ -204,8 +206,11 @@ class _Run:
                 images.append((image, since))
         results = self._pipeline.process(frames) if frames else []
         now = time.monotonic()
+        most = self._job.settings.tracker.max_persons
         for (image, since), frame, result in zip(images, frames, results, strict=True):
-            self._stamps[image.topic] = image.stamp
+            for cause, text in doubts(result, self._last.get(image.topic), most).items():
+                self._warnings.setdefault(f"{image.topic} {cause}", f"{image.topic}: {text}")
+            self._last[image.topic] = result
             behind = Image(image.time, image.frame_id, frame.image)
             step = self._clock.step(self._with_bearings(image, result), behind, now - since)
             for sink in self._sinks:

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo
 
 from caer_ros.images import MAX_PIXELS, ImageError, check_stamp, decode, to_bgr
 from caer_ros.perception.bearing import CalibrationError, CameraModel, add_bearings
+from caer_ros.perception.doubts import doubts, seconds
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.counts import SILENCE, Statistics
 from caer_ros.ros.foreign import Faces, Locate, as_it_is
@@ -191,7 +192,9 @@ class Worker:
             else:
                 self._answered[frame.camera] = time.monotonic()
                 self._count(result, frame_ids[frame.camera], arrivals[frame.camera].when)
-                self._doubt(result)
+                most = self._pipeline.settings.tracker.max_persons
+                for doubt in doubts(result, self._last.get(frame.camera), most).items():
+                    self._statistics.doubted(frame.camera, *doubt)
                 self._last[frame.camera] = result
 
     def _fail(self, camera: str, error: Exception) -> None:
@@ -226,39 +229,6 @@ class Worker:
                 f"image stamp {seconds(result.stamp)} is {abs(latency) // SECOND} s {side} the "
                 "node's clock: does use_sim_time fit, are the computers' clocks the same?",
             )
-
-    def _doubt(self, result: FrameResult) -> None:
-        """Note what is unusual about an answered image, beside the camera's last one."""
-        last = self._last.get(result.camera)
-        if last and result.reset:
-            self._statistics.doubted(
-                result.camera,
-                "stamp jumped back",
-                f"image stamp jumped back from {seconds(last.stamp)} to {seconds(result.stamp)}: "
-                "its persons are forgotten",
-            )
-        if last and (result.width, result.height) != (last.width, last.height):
-            self._statistics.doubted(
-                result.camera,
-                "size changed",
-                f"image size changed from {last.width} x {last.height} to {result.width} x "
-                f"{result.height}: its persons are forgotten",
-            )
-        most = self._pipeline.settings.tracker.max_persons
-        if len(result.readings) == most > (len(last.readings) if last else 0):
-            self._statistics.doubted(
-                result.camera,
-                "crowd",
-                f"{most} persons are in the image, as many as tracker.max_persons allows: "
-                "further ones are not read",
-            )
-
-
-def seconds(nanoseconds: int) -> str:
-    """Return `12.345678901` for a stamp or a duration in ns."""
-    sign = "-" if nanoseconds < 0 else ""
-    whole, rest = divmod(abs(nanoseconds), SECOND)
-    return f"{sign}{whole}.{rest:09d}"
 
 
 def _read_raw(serialized: bytes, max_pixels: int) -> tuple[int, str, np.ndarray]:

@@ -163,6 +163,11 @@ def test_images_may_change_their_size(record, numbered, tmp_path):
     run(bag, tmp_path / "out")
     sizes = [(m.image_width, m.image_height) for m, _ in emotions(tmp_path / "out")]
     assert sizes == [(64, 48), (320, 240)]
+    (warning,) = json.loads((tmp_path / "out" / "summary.json").read_text())["warnings"]
+    assert (
+        warning
+        == f"{TOPIC}: image size changed from 64 x 48 to 320 x 240: its persons are forgotten"
+    )
 
 
 def test_a_bag_of_several_cameras_is_read_whole_or_by_topic(record, numbered, tmp_path):

@@ -14,7 +14,7 @@ from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.ros import worker
 from caer_ros.ros.conversions import to_image
 from caer_ros.ros.counts import Statistics
-from caer_ros.ros.worker import Worker, seconds
+from caer_ros.ros.worker import Worker
 from caer_ros.types import SECOND
 
 
@@ -269,11 +269,3 @@ def test_a_stamp_an_hour_off_is_no_latency(desk, monkeypatch, hours, side):
     assert counts[f"warnings: stamp {side}"] == 1
     assert counts["latency p50 (ms)"] == "nan"
     assert f"3600 s {side}" in desk.log.warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "text"),
-    [(0, "0.000000000"), (1_500_000_001, "1.500000001"), (-1, "-0.000000001")],
-)
-def test_seconds_are_written_to_the_nanosecond(nanoseconds, text):
-    assert seconds(nanoseconds) == text
