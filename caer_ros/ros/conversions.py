@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from array import array
+from importlib import import_module
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +18,7 @@ from caer_ros import messages
 from caer_ros.msg import Emotion, EmotionArray
 from caer_ros.msg import EmotionEvent as EventMessage
 from caer_ros.perception.events import EmotionEvent
-from caer_ros.types import FrameResult
+from caer_ros.types import CaerError, FrameResult
 
 CLASSES: messages.Classes = {
     messages.EMOTION_ARRAY: EmotionArray,
@@ -27,6 +29,21 @@ CLASSES: messages.Classes = {
     messages.REGION: RegionOfInterest,
     messages.VECTOR: Vector3,
 }
+
+
+def import_messages(package: str, instead: str) -> Any:
+    """Return the message module of a package that need not be installed.
+
+    Raises:
+        CaerError: where it is not, with what to do `instead` of installing it.
+    """
+    try:
+        return import_module(f"{package}.msg")
+    except ImportError as error:
+        raise CaerError(
+            f"{package} cannot be imported ({error}): install it (on an apt ROS "
+            f"ros-$ROS_DISTRO-{package.replace('_', '-')}), or {instead}"
+        ) from error
 
 
 def to_header(stamp: int, frame_id: str) -> Header:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ from caer_ros.images import ImageError
 from caer_ros.messages import to_nanoseconds
 from caer_ros.node_settings import DetectionSettings
 from caer_ros.perception.pipeline import Detector
+from caer_ros.ros.conversions import import_messages
 from caer_ros.ros.counts import Statistics
-from caer_ros.ros.hri import FACES, TRACKED, import_messages
+from caer_ros.ros.hri import FACES, TRACKED
 from caer_ros.ros.serialized import read_stamp
-from caer_ros.types import CaerError, Face
+from caer_ros.types import Face
 
 KEPT = 15
 """Images, and lists of faces, of one camera that wait for each other."""
@@ -95,13 +95,7 @@ def import_detections() -> Any:
     Raises:
         CaerError: where it is not installed.
     """
-    try:
-        return import_module("vision_msgs.msg")
-    except ImportError as error:
-        raise CaerError(
-            f"vision_msgs cannot be imported ({error}): install it "
-            "(ros-$ROS_DISTRO-vision-msgs), or set source to own"
-        ) from error
+    return import_messages("vision_msgs", "set source to own")
 
 
 class Detections:
@@ -133,7 +127,7 @@ class HriRegions:
 
     def __init__(self, node: Node, pairing: Pairing) -> None:
         self._node, self._pairing = node, pairing
-        messages = import_messages()
+        messages = import_messages("hri_msgs", "set source to own")
         self._region = messages.NormalizedRegionOfInterest2D
         self._listed: dict[int, set[str]] = {}
         self._found: dict[int, dict[str, Face]] = {}

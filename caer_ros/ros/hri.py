@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import cv2
@@ -16,7 +15,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from caer_ros.node_settings import HriSettings
-from caer_ros.ros.conversions import to_header, to_image
+from caer_ros.ros.conversions import import_messages, to_header, to_image
 from caer_ros.types import CaerError, Emotion, FrameResult, Reading
 
 FACES = "/humans/faces"
@@ -36,21 +35,6 @@ theory of emotions", Journal of Research in Personality 11, as later works quote
 neutral, which it lacks, is the middle of the scale."""
 
 
-def import_messages() -> Any:
-    """Return the module `hri_msgs.msg`.
-
-    Raises:
-        CaerError: where it is not installed.
-    """
-    try:
-        return import_module("hri_msgs.msg")
-    except ImportError as error:
-        raise CaerError(
-            f"hri_msgs cannot be imported ({error}): install it (ros-$ROS_DISTRO-hri-msgs, or "
-            "build it from github.com/ros4hri/hri_msgs), or set hri.publish to false"
-        ) from error
-
-
 class HriFaces:
     """Publishes who is followed, and of each one region, picture and expression.
 
@@ -66,7 +50,7 @@ class HriFaces:
         Raises:
             CaerError: where hri_msgs is not installed, or somebody publishes the list already.
         """
-        self._messages = import_messages()
+        self._messages = import_messages("hri_msgs", "set hri.publish to false and source to own")
         others = node.get_publishers_info_by_topic(TRACKED)
         if own and others:
             raise CaerError(
