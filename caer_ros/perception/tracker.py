@@ -33,6 +33,7 @@ TRY_AGAIN = SECOND // 2
 """Time after which a face that was no person yet is asked about again."""
 
 Look = Callable[[Face], float]
+"""From a face that was found to its score, 0 to 1, when it is looked at closely."""
 
 # In units of the face: edges, edges a second, edges^2 a second^3, edges^2 a second.
 MEASUREMENT_DEVIATION = 0.05
@@ -112,7 +113,7 @@ class _Track:
 
     middle: (2, 2), x and y in pixels, each with its change a second.
     covariance: (2, 2) of value and change in units of the face, the same for x and y.
-    size: (2,), width and height in pixels, with a variance in units of the face.
+    size: (2,), width and height in pixels; size_variance: of both, in units of the face.
     face: as last found; born, seen: stamps of its first and its last detection.
     due: stamp from which on it is asked whether it is a person.
     """
