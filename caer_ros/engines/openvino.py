@@ -13,8 +13,9 @@ import numpy as np
 from caer_ros.engines.base import Batch, Engine, EngineError, Prediction
 from caer_ros.engines.runtime import ops, ov
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.check import read_check, sha256
 from caer_ros.network.spec import FORMAT, export_name, is_export_of, read_spec
-from caer_ros.paths import PathError, cache_folder
+from caer_ros.paths import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -114,17 +115,14 @@ def find_onnx(weights: Path, cache_dir: str) -> Path:
     """
     beside = weights.with_suffix(".onnx")
     if beside.is_file():
-        if is_export_of(beside, weights):
+        fault = find_fault(beside, weights)
+        if fault is None:
             return beside
         logger.warning(
-            "%s was made of other weights than %s and is passed over; renew it with "
-            "`caer export %s`",
-            beside,
-            weights.name,
-            weights,
+            "%s %s and is passed over; renew it with `caer export %s`", beside, fault, weights
         )
     cached = cache_folder(cache_dir) / f"{export_name(weights)}-{FORMAT}.onnx"
-    if not cached.is_file():
+    if not cached.is_file() or find_fault(cached, weights):
         try:
             from caer_ros.network.export import export_onnx
         except ImportError as error:
@@ -135,6 +133,18 @@ def find_onnx(weights: Path, cache_dir: str) -> Path:
         logger.warning("converting %s to %s, once", weights, cached)
         export_onnx(weights, cached)
     return cached
+
+
+def find_fault(onnx: Path, weights: Path) -> str | None:
+    """Return why an ONNX file cannot stand for checkpoint `weights`, or None where it can."""
+    if not is_export_of(onnx, weights):
+        return f"was made of other weights than {weights.name}"
+    check = read_check(onnx, weights)
+    if check is None:
+        logger.warning("%s has no check beside it; `caer export %s` makes one", onnx, weights)
+    elif check.onnx != sha256(onnx):
+        return "is damaged"
+    return None
 
 
 def read_int8(core: ov.Core, weights: Path) -> ov.Model:
@@ -213,11 +223,6 @@ def _config(core: ov.Core, settings: EngineSettings) -> dict[str, Any]:
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
     }
-    try:
-        # OpenVINO's own key covers model, version, device and properties
-        config["CACHE_DIR"] = str(cache_folder(settings.cache_dir) / "openvino")
-    except PathError as error:
-        logger.warning("%s; compiling at each start", error)
     if settings.precision != "auto":
         # without the hint the plugin takes bf16 where the CPU computes in it, else f32
         known = {"f32": "FP32", "bf16": "BF16", "f16": "FP16", "int8": "INT8"}

@@ -8,11 +8,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from caer_ros.engines.base import Batch, Engine, EngineError
 from caer_ros.engines.fallback import FallbackEngine
 from caer_ros.engines.settings import ENGINES, EngineSettings
+from caer_ros.network.check import fixed_crops, read_check
 from caer_ros.network.spec import read_spec, resolve_weights
 from caer_ros.types import CaerError
+
+LARGEST_ERRORS = {"f32": 0.01, "int8": 0.3}
+"""How far a probability may be from the stored one; in other precisions 0.05."""
 
 
 def load_engine(settings: EngineSettings) -> Engine:
@@ -58,7 +64,7 @@ def has_nvidia_gpu() -> bool:
 
 
 def make_engine(name: str, weights: Path, settings: EngineSettings) -> Engine:
-    """Load engine `name` and run it once, so that the first real frame is not the slow one.
+    """Load engine `name` and hold it to its stored answer, which warms it up too.
 
     Raises:
         EngineError: naming the engine and why it cannot run here.
@@ -81,10 +87,32 @@ def make_engine(name: str, weights: Path, settings: EngineSettings) -> Engine:
             from caer_ros.engines.tensorrt import TensorRtEngine
 
             engine = TensorRtEngine(weights, settings)
-        engine.infer(Batch.blank(engine.spec, 1))
+        check_answer(engine, weights)
     except CaerError:
         raise
     except Exception as error:
         # TensorRT, CUDA and their Python parts raise nearly anything where they do not fit
         raise EngineError(f"engine {name} cannot run here: {error!r}") from error
     return engine
+
+
+def check_answer(engine: Engine, weights: Path) -> None:
+    """Run `engine` on the fixed crops and compare with what is stored beside its weights.
+
+    Where nothing is stored, it only runs.
+
+    Raises:
+        EngineError: where the answer is another one.
+    """
+    found = engine.infer(Batch(*fixed_crops(engine.spec))).probabilities
+    check = read_check(weights, weights)
+    if check is None:
+        return
+    error = float(np.abs(found - check.probabilities).max())
+    # written so that NaN is refused too
+    if not error <= LARGEST_ERRORS.get(engine.precision, 0.05):
+        raise EngineError(
+            f"{engine.name} in {engine.precision} gives another answer than {weights.name} should "
+            f"(off by {error:.2f}): the model is damaged, or the precision does not suit it; "
+            f"`caer export {weights}` makes it anew"
+        )

@@ -35,5 +35,5 @@ class EngineSettings:
         0, "CPU threads for one inference; 0 chooses by the machine", minimum=0, maximum=256
     )
     cache_dir: str = setting(
-        "", "folder of converted and compiled networks; empty for ~/.cache/caer_ros"
+        "", "folder of converted networks and TensorRT engines; empty for ~/.cache/caer_ros"
     )

@@ -15,6 +15,7 @@ from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
 from caer_ros.files import write_file
+from caer_ros.network.check import fixed_crops, write_check
 from caer_ros.network.checkpoint import load_checkpoint
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import WeightsError, export_name
@@ -44,7 +45,8 @@ def export_onnx(weights: Path, path: Path) -> None:
     them, with free numbers of persons and scenes; outputs `probabilities`, `weights` and, where
     the network attends, `attention`. The graph carries `export_name(weights)`, by which an engine
     sees that the model belongs to the checkpoint beside it. Large weights are stored
-    in half precision and cast, arithmetic stays the engine's choice.
+    in half precision and cast, arithmetic stays the engine's choice. A `ModelCheck` is written
+    beside it.
 
     Raises:
         WeightsError: where the checkpoint does not load.
@@ -91,6 +93,9 @@ def export_onnx(weights: Path, path: Path) -> None:
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
     write_file(path, proto.SerializeToString())
+    crops = (None if array is None else torch.from_numpy(array) for array in fixed_crops(spec))
+    with torch.inference_mode():
+        write_check(weights, path, model(*crops).scores.numpy())
 
 
 def _halve(graph: onnx.GraphProto) -> None:
