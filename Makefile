@@ -69,18 +69,26 @@ parameters: setup ## docs/parameters.md anew from the settings in the code
 	@$(BIN)/python -m caer_ros.node_settings > docs/parameters.md.new
 	@mv docs/parameters.md.new docs/parameters.md
 
-ifeq ($(MAKECMDGOALS)$(FERPLUS),weights)
-$(error where is FER+? make weights FERPLUS=/data/ferplus)
+ifeq ($(MAKECMDGOALS)$(and $(FERPLUS),$(SCENES)),weights)
+$(error where are the data? make weights FERPLUS=/data/ferplus SCENES=/data/scenes.csv)
 endif
-FACE_RUN = $(BIN)/caer train config/train/$(1).yaml --data "ferplus:$(FERPLUS)" --output runs/$(1)
+FERPLUS_DATA = --data "ferplus:$(FERPLUS)"
+SCENE_DATA = --data "scenes:$(SCENES)"
+RUN = $(BIN)/caer train config/train/$(1).yaml --output runs/$(1)
+FROM = --init runs/$(1)/weights.safetensors
 
-weights: setup $(STAMPS)/dev ## the default weights anew: FERPLUS=folder of FER+; takes hours
-	$(call FACE_RUN,face_1)
-	$(call FACE_RUN,face_2) --init runs/face_1/weights.safetensors
-	$(call FACE_RUN,face_3) --init runs/face_2/weights.safetensors
-	$(call FACE_RUN,face_4) --init runs/face_3/weights.safetensors
-	cp runs/face_4/weights.safetensors models/caer_net_s.safetensors
+weights: setup $(STAMPS)/dev ## the weights anew: FERPLUS=folder SCENES=table (docs/training.md); takes hours
+	$(call RUN,face_1) $(FERPLUS_DATA)
+	$(call RUN,face_2) $(FERPLUS_DATA) $(call FROM,face_1)
+	$(call RUN,face_3) $(FERPLUS_DATA) $(call FROM,face_2)
+	$(call RUN,face_4) $(FERPLUS_DATA) $(call FROM,face_3)
+	$(call RUN,face_5) $(FERPLUS_DATA) $(call FROM,face_4)
+	$(call RUN,face_6) $(FERPLUS_DATA) $(SCENE_DATA) $(call FROM,face_5)
+	$(call RUN,scene) $(SCENE_DATA) $(call FROM,face_6)
+	cp runs/face_6/weights.safetensors models/caer_net_s.safetensors
+	cp runs/scene/weights.safetensors models/caer_net_s_scene.safetensors
 	$(BIN)/caer export models/caer_net_s.safetensors
+	$(BIN)/caer export models/caer_net_s_scene.safetensors
 	$(BIN)/caer inflate models/caer_net_s.safetensors models/caer_net.safetensors --onnx
 
 clean: ## remove the environment and all that was built or written

@@ -37,7 +37,7 @@ from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.efficientnet import EfficientNetLite, load_imagenet
 from caer_ros.network.layers import FEATURES
 from caer_ros.network.model import CaerNet
-from caer_ros.network.spec import WeightsError, export_name
+from caer_ros.network.spec import WeightsError, export_name, read_spec
 from caer_ros.training.data import CaerData
 from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.examples import DataError, Example, fingerprint
@@ -318,6 +318,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     settings = read_settings(args.config, args.seed)
+    for path in args.init:
+        read_spec(path)  # before the data are read for minutes
     examples, validation_examples, data = read_splits(args.data, args.faces)
     provenance = {
         **data,

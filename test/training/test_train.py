@@ -406,3 +406,34 @@ def test_the_adjustment_lifts_rare_classes_and_is_part_of_the_weights(tmp_path):
     lifted = (biases[1] - biases[0]).tolist()
     shares = [0.2, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1]
     assert lifted == pytest.approx([-0.5 * np.log(share) for share in shares], abs=2e-3)
+
+
+def test_weights_to_start_from_that_do_not_exist_are_named(tmp_path, config, capsys):
+    arguments = ["train", str(config), "--data", "synthetic:4", "--output", str(tmp_path / "run")]
+    assert caer([*arguments, "--init", str(tmp_path / "nosuch.safetensors")]) == 1
+    assert "nosuch.safetensors does not exist" in capsys.readouterr().err
+
+
+def test_a_frozen_face_says_the_same_after_training_and_the_scene_has_learned(tmp_path):
+    face = CaerNet(NetworkSpec(streams="face", face_size=24)).eval()
+    save_checkpoint(face, tmp_path / "face.safetensors", torch.float32)
+    settings = TrainSettings(
+        epochs=1,
+        batch_size=4,
+        workers=0,
+        frozen="encoders",
+        anchor=0.1,
+        scene_loss=0.5,
+        gate=1.0,
+        network=NetworkSettings(face_size=24, context_size=32),
+    )
+    examples = scene_examples(8, 1)
+    train(settings, examples, examples, tmp_path / "run", [tmp_path / "face.safetensors"], {})
+    both = load_checkpoint(tmp_path / "run" / "weights.safetensors")
+    own, before = both.state_dict(), face.half().float().state_dict()
+    for name in before:
+        if name.startswith("face_encoder") and "num_batches" not in name:
+            assert torch.equal(own[name], before[name]), name
+    assert torch.equal(own["classifier.0.weight"][:, :256], before["classifier.0.weight"])
+    assert torch.equal(own["classifier.3.weight"], before["classifier.3.weight"])
+    assert own["classifier.0.weight"][:, 256:].abs().sum() > 0

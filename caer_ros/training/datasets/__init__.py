@@ -149,6 +149,9 @@ def _examples(files: Sequence[LabelledFile], source: str, split: str, faces: boo
     finder = FaceFinder()
     for file in tqdm(files, desc=f"reading {source}", unit="file", leave=False, disable=None):
         boxes: tuple[Face, ...] | None = None
+        if not file.known:
+            unreadable.append(file.name)
+            continue
         try:
             if faces:
                 finder.count_frames(file.path)

@@ -24,7 +24,7 @@ def list_files(path: Path) -> list[LabelledFile]:
     """
     files: list[LabelledFile] = []
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a box list: {error}") from error
     for number, row in enumerate(csv.reader(lines), start=1):

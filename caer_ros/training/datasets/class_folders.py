@@ -73,13 +73,14 @@ def _class_folders(root: Path, folder: Path, suffixes: frozenset[str]) -> Iterat
         raise DataError(f"{folder} holds no class folders, such as Happy and Sad")
     for directory in classes:
         emotion = emotion_named(directory.name, folder)
-        paths = sorted(p for p in directory.rglob("*") if p.suffix.lower() in suffixes)
-        if not paths:
+        paths = sorted(p for p in directory.rglob("*") if p.is_file() and p.name[0] not in "._")
+        if not any(path.suffix.lower() in suffixes for path in paths):
             kinds = ", ".join(sorted(suffix[1:] for suffix in suffixes))
             raise DataError(f"class folder {directory} holds no file of type {kinds}")
         for path in paths:
             name = path.relative_to(root).as_posix()
-            yield LabelledFile(name, _group(path, directory, name), path, emotion)
+            known = path.suffix.lower() in suffixes
+            yield LabelledFile(name, _group(path, directory, name), path, emotion, known=known)
 
 
 def _group(path: Path, class_folder: Path, name: str) -> str:

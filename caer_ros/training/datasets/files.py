@@ -17,7 +17,8 @@ class LabelledFile:
     """A picture or video with its class.
 
     name: unique, its path below the root of the data set. group: the film, video or subject it
-    comes from. box: its face, where the data set gives one.
+    comes from. box: its face, where the data set gives one. known: whether its ending is that of
+    a picture or video of the layout; another is counted and named, but not read.
     """
 
     name: str
@@ -25,6 +26,7 @@ class LabelledFile:
     path: Path
     emotion: Emotion
     box: Face | None = None
+    known: bool = True
 
 
 def film_of(path: Path) -> str | None:

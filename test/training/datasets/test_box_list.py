@@ -67,3 +67,9 @@ def test_an_empty_list_is_refused(tmp_path: Path) -> None:
 def test_a_list_that_is_a_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read as a box list"):
         read(f"boxes:{write_picture(tmp_path / 'a.png')}")
+
+
+def test_a_list_written_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    source = write_list(tmp_path, "\ufeffa.png,Sad,1,1,9,9")
+    assert len(read(source).examples) == 1

@@ -210,3 +210,12 @@ def test_a_source_that_is_none_is_refused(source: str) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         read(f"folder:{tmp_path / 'nowhere'}")
+
+
+def test_files_of_another_kind_are_counted_and_named(class_folders: Callable[..., Path]) -> None:
+    root = class_folders(classes=("Happy",))
+    for name in ("0009.heic", "0010.flv", ".hidden"):
+        (root / "Happy" / name).write_bytes(b"x")
+    data = read(f"folder:{root}", faces=True)
+    assert len(data.examples) == 2
+    assert data.unreadable == ("Happy/0009.heic", "Happy/0010.flv")
