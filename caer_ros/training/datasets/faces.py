@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,16 @@ class FaceFinder:
         # what is kept of a face changes with its fields
         what = f"{DetectorSettings()} {[field.name for field in fields(Face)]}"
         found = self._remember(path, what, self._detect)
-        return [[Face(*values) for values in frame] for frame in found]
+        return [[Face(**values) for values in frame] for frame in found]
 
     def count_frames(self, path: Path) -> int:
         """Return how many frames `read_frames` gives; raises what it raises."""
         return self._remember(path, "frames", lambda frames: len(frames))
 
-    def _detect(self, frames: list[np.ndarray]) -> list[list[tuple[float, ...]]]:
+    def _detect(self, frames: list[np.ndarray]) -> list[list[dict[str, Any]]]:
         if self._detector is None:
             self._detector = FaceDetector(DetectorSettings())
-        return [[astuple(face) for face in self._detector.detect(frame)] for frame in frames]
+        return [[asdict(face) for face in self._detector.detect(frame)] for frame in frames]
 
     def _remember(self, path: Path, what: str, find: Callable[[list[np.ndarray]], Any]) -> Any:
         try:
