@@ -17,8 +17,8 @@ class EngineSettings:
 
     weights: str = setting(
         "caer_net_s",
-        "weights to run: the name of a network that comes with the package (caer_net_s, caer_net) "
-        "or the path of a .safetensors file",
+        "weights to run: the name of a network that comes with the package (caer_net_s, "
+        "caer_net_s_scene, caer_net) or the path of a .safetensors file",
     )
     engine: str = setting(
         "auto",

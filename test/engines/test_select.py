@@ -83,7 +83,7 @@ def test_an_engine_asked_for_by_name_that_cannot_run_is_an_error(settings, monke
 
 
 def test_missing_weights_are_no_engines_fault(settings):
-    with pytest.raises(WeightsError, match=r"'caer_net_x' .* \(caer_net, caer_net_s\)"):
+    with pytest.raises(WeightsError, match=r"'caer_net_x' .* \(caer_net, caer_net_s, "):
         load_engine(settings(weights="caer_net_x"))
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caer_ros.network.spec import NetworkSpec
 from caer_ros.paths import share_folder
 from caer_ros.training import context_study
 from caer_ros.training.context_study import CASES, compare, gain
@@ -32,7 +33,7 @@ def cells(x1: float, y1: float, x2: float, y2: float) -> Face:
 @given(st.floats(0, 6), st.floats(0, 6))
 def test_an_even_map_gains_nothing_anywhere(x: float, y: float) -> None:
     even = np.full((7, 7), 1 / 49)
-    assert gain(even, cells(x, y, x + 1, y + 1), 112) == pytest.approx(1)
+    assert gain(even, cells(x, y, x + 1, y + 1), NetworkSpec()) == pytest.approx(1)
 
 
 def test_all_attention_on_a_box_of_one_cell_is_as_many_times_its_share_as_there_are_cells() -> (
@@ -40,14 +41,14 @@ def test_all_attention_on_a_box_of_one_cell_is_as_many_times_its_share_as_there_
 ):
     peak = np.zeros((7, 7))
     peak[2, 5] = 1
-    assert gain(peak, cells(5, 2, 6, 3), 112) == pytest.approx(49, rel=0.02)
-    assert gain(peak, cells(5.25, 2.25, 5.75, 2.75), 112) == pytest.approx(49, rel=0.05)
-    assert gain(peak, cells(5.5, 2, 6.5, 3), 112) == pytest.approx(49 / 2, rel=0.05)
-    assert gain(peak, cells(0, 0, 2, 2), 112) == pytest.approx(0, abs=0.01)
+    assert gain(peak, cells(5, 2, 6, 3), NetworkSpec()) == pytest.approx(49, rel=0.02)
+    assert gain(peak, cells(5.25, 2.25, 5.75, 2.75), NetworkSpec()) == pytest.approx(49, rel=0.05)
+    assert gain(peak, cells(5.5, 2, 6.5, 3), NetworkSpec()) == pytest.approx(49 / 2, rel=0.05)
+    assert gain(peak, cells(0, 0, 2, 2), NetworkSpec()) == pytest.approx(0, abs=0.01)
 
 
 def test_a_box_outside_the_crop_has_no_gain() -> None:
-    assert np.isnan(gain(np.full((7, 7), 1 / 49), Face(0, 0, 20, 20), 112))
+    assert np.isnan(gain(np.full((7, 7), 1 / 49), Face(0, 0, 20, 20), NetworkSpec()))
 
 
 def test_every_network_is_trained_and_judged(tmp_path: Path) -> None:

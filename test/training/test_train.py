@@ -410,7 +410,7 @@ def test_the_adjustment_lifts_rare_classes_and_is_part_of_the_weights(tmp_path):
 
 def test_weights_to_start_from_that_do_not_exist_are_named(tmp_path, config, capsys):
     arguments = ["train", str(config), "--data", "synthetic:4", "--output", str(tmp_path / "run")]
-    assert caer([*arguments, "--init", str(tmp_path / "nosuch.safetensors")]) == 1
+    assert caer([*arguments, "--init", str(tmp_path / "nosuch.safetensors")]) == 2
     assert "nosuch.safetensors does not exist" in capsys.readouterr().err
 
 

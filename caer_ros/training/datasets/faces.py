@@ -52,7 +52,7 @@ class FaceFinder:
             CaerError: where the cache broke or its disk is full.
         """
         # what is kept of a face changes with its fields
-        what = f"{DetectorSettings()} {[field.name for field in fields(Face)]}"
+        what = f"{DetectorSettings()} by name {[field.name for field in fields(Face)]}"
         found = self._remember(path, what, self._detect)
         return [[Face(**values) for values in frame] for frame in found]
 
