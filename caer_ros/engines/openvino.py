@@ -24,7 +24,8 @@ OUTPUTS = {"probabilities", "weights", "attention"}
 INT8_SUFFIX = ".int8.xml"
 
 MOST_THREADS = 4
-"""More gain little on networks of this size, and take cores from the rest of a robot."""
+"""More gain little on a video network, and take cores from the rest of a robot. A static one has
+one: a second makes each image cost more and be done hardly sooner (docs/performance.md)."""
 
 
 class OpenVinoEngine(Engine):
@@ -48,7 +49,7 @@ class OpenVinoEngine(Engine):
         """
         self.spec = read_spec(weights)
         core = ov.Core()
-        config = _config(core, settings)
+        config = _config(core, settings, self.spec.is_video)
         self._outputs: dict[str, np.ndarray] = {}
         if settings.precision == "int8":
             model = read_int8(core, weights)
@@ -211,13 +212,14 @@ def cut(model: ov.Model) -> tuple[ov.Model | None, ov.Model | None]:
     return ov.Model(scene_outputs, [inputs["contexts"]]), ov.Model(person_results, person_inputs)
 
 
-def _config(core: ov.Core, settings: EngineSettings) -> dict[str, Any]:
+def _config(core: ov.Core, settings: EngineSettings, video: bool) -> dict[str, Any]:
     """Return the CPU plugin's properties.
 
     Raises:
         EngineError: for a precision this CPU does not have.
     """
-    threads = settings.threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    most = MOST_THREADS if video else 1
+    threads = settings.threads or min(len(os.sched_getaffinity(0)), most)
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,

@@ -32,7 +32,10 @@ class EngineSettings:
         choices=("auto", *PRECISIONS),
     )
     threads: int = setting(
-        0, "CPU threads for one inference; 0 chooses by the machine", minimum=0, maximum=256
+        0,
+        "CPU threads for one inference; 0 takes one for a static network, else up to four",
+        minimum=0,
+        maximum=256,
     )
     cache_dir: str = setting(
         "", "folder of converted networks and TensorRT engines; empty for ~/.cache/caer_ros"

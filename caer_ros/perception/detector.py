@@ -67,7 +67,7 @@ class DetectorSettings:
     )
     threads: int = setting(
         0,
-        "CPU threads of one detection; 0 lets OpenVINO choose",
+        "CPU threads of one detection; 0 takes one, which keeps up with 30 Hz",
         minimum=0,
         maximum=256,
     )
@@ -127,7 +127,8 @@ class FaceDetector:
             model = core.read_model(path)
             config = {
                 "PERFORMANCE_HINT": "LATENCY",
-                **({"INFERENCE_NUM_THREADS": settings.threads} if settings.threads else {}),
+                # a second one makes each image cost more processor time (docs/performance.md)
+                "INFERENCE_NUM_THREADS": settings.threads or 1,
                 **({"INFERENCE_PRECISION_HINT": "f32"} if settings.precision == "f32" else {}),
             }
             self.inputs: Mapping[str, tuple[int, int]] = _inputs(model, path)
