@@ -63,7 +63,8 @@ class FaceSearch:
         self._seen_in_whole = detector.sure * max(width / columns, height / rows)
         self._tiles = split(width, height, detector) if self._is_far() else []
         work = {kind: math.prod(size) for kind, size in detector.inputs.items()}
-        self._most_crops = work["whole"] // work["crop"] - 1
+        # twice the share of the work: each crop has to be cut and merged too
+        self._most_crops = work["whole"] // work["crop"] // 2
         self._turn = 0
         self._whole_stamp: int | None = None
         self._tiles_stamp: int | None = None
