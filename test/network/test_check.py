@@ -40,7 +40,7 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
+@pytest.mark.parametrize("name", ["caer_net_s", "caer_net_s_scene", "caer_net"])
 @pytest.mark.parametrize("precision", ["auto", "f32"])
 def test_the_models_of_the_package_are_whole_and_give_their_stored_answer(
     name: str, precision: str
@@ -51,7 +51,7 @@ def test_the_models_of_the_package_are_whole_and_give_their_stored_answer(
     make_engine("openvino", weights, EngineSettings(precision=precision, threads=1)).close()
 
 
-@pytest.mark.parametrize("name", ["caer_net_s", "caer_net"])
+@pytest.mark.parametrize("name", ["caer_net_s", "caer_net_s_scene", "caer_net"])
 def test_torch_gives_the_stored_answer_too(name: str) -> None:
     make_engine("torch", resolve_weights(name), EngineSettings(engine="torch", threads=1)).close()
 
