@@ -94,8 +94,12 @@ class FaceSearch:
         return sorted(found, key=lambda face: (-face.width * face.height, face.x1, face.y1))
 
     def _look(self, image: np.ndarray, region: Region, found: list[Face]) -> None:
-        """Add to `found` what the region shows of other faces."""
-        found += apart(self._detector.detect(image, region), found)
+        """Add to `found` what the region shows; of several finds of one face the surest stays."""
+        for face in self._detector.detect(image, region):
+            others = apart(found, [face])
+            surest = max((o.score for o in found if o not in others), default=0.0)
+            if face.score > surest:
+                found[:] = [*others, face]
 
     def _due_tiles(self, stamp: int) -> list[Region]:
         """Return the tiles whose turn it is: all in the first image, then as time goes on."""

@@ -146,6 +146,19 @@ def test_a_crop_ends_at_the_border_of_the_image() -> None:
     assert second.y1 <= second.y2 <= 480
 
 
+def test_the_surest_find_of_a_face_counts_whatever_region_showed_it() -> None:
+    """A crop may show a face aslant and doubtful that the whole image shows well."""
+    doubtful, sure = Face(80, 110, 180, 210, 0.53), Face(100, 100, 200, 200, 0.83)
+
+    class Aslant(Recorder):
+        def detect(self, image: np.ndarray, region: Region | None = None) -> list[Face]:
+            super().detect(image, region)
+            return [doubtful if region and region.kind == "crop" else sure]
+
+    search = FaceSearch(640, 480, Aslant())
+    assert search.find(IMAGE, 0, [sure]) == [sure]
+
+
 def test_faces_that_are_there_already_are_not_found_again() -> None:
     face, other = Face(0, 0, 10, 10), Face(20, 0, 30, 10)
     assert apart([Face(1, 0, 11, 10), other], [face]) == [other]
