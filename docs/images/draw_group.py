@@ -73,12 +73,13 @@ def draw_person(canvas, middle, size, skin, hair, shirt, expression) -> None:
     weight = cv2.min(cv2.GaussianBlur(side, (0, 0), 14 * SCALE), face)[..., None] / 255
     canvas[:] = (canvas * (1 - weight) + np.array(darker) * weight).astype(np.uint8)
 
-    wide = {"surprised": 1.35, "happy": 0.7, "sad": 0.6, "neutral": 0.72}.get(expression, 1.0)
-    raise_ = {"surprised": -9, "sad": 0}.get(expression, 0)
+    wide = {"surprised": 1.35, "happy": 0.45, "sad": 0.45, "neutral": 0.55}[expression]
+    iris = min(6.5, 8.5 * wide)
+    raise_ = {"surprised": -9, "neutral": 3, "happy": 2, "sad": 2}[expression]
     for side in (-1, 1):
         ellipse((26 * side, -6), (14, 8.5 * wide), (245, 245, 245))
-        ellipse((26 * side, -6), (6.5, 6.5), (60, 50, 40))
-        ellipse((26 * side, -6), (3, 3), (10, 10, 10))
+        ellipse((26 * side, -6), (6.5, iris), (60, 50, 40))
+        ellipse((26 * side, -6), (3, min(3, iris)), (10, 10, 10))
         ellipse((26 * side + 2, -8), (1.6, 1.6), (255, 255, 255))
         ellipse((26 * side, -6), (14, 8.5 * wide), darker, 180, 360, 2.5)
         tilt = {"sad": -16, "neutral": 0, "happy": 4, "surprised": 0}[expression] * -side
@@ -102,7 +103,7 @@ def draw_person(canvas, middle, size, skin, hair, shirt, expression) -> None:
         ellipse((0, 52), (13, 18), (35, 25, 50))
         ellipse((0, 52), (13, 18), lip, 0, 360, 3.5)
     elif expression == "sad":
-        ellipse((0, 62), (24, 14), lip, 195, 345, 4.5)
+        ellipse((0, 62), (28, 18), lip, 190, 350, 5.5)
     else:
         ellipse((0, 46), (24, 3), lip, 0, 360, 3.5)
 
