@@ -103,8 +103,8 @@ def read(
         ('happy', True)
         >>> len(person.probabilities), round(sum(person.probabilities), 3)
         (7, 1.0)
-        >>> round(person.face.width), person.face_weight, person.context_weight
-        (104, 1.0, 0.0)
+        >>> round(person.face.width, -1), person.face_weight, person.context_weight
+        (110.0, 1.0, 0.0)
         >>> _ = people.plot("out.png")
     """
     image = picture if isinstance(picture, np.ndarray) else read_picture(Path(picture))
