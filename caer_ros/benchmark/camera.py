@@ -17,8 +17,16 @@ from caer_ros.types import SECOND
 TOPIC = "/camera/image_raw"
 
 
-def publish(material: Path, width: int, height: int, persons: int, rate: int, frames: int) -> None:
-    """Publish so many frames of a composed scene on `TOPIC`, each stamped when it is sent.
+def publish(
+    material: Path,
+    width: int,
+    height: int,
+    persons: int,
+    rate: int,
+    frames: int,
+    topic: str = TOPIC,
+) -> None:
+    """Publish so many frames of a composed scene on `topic`, each stamped when it is sent.
 
     Waits for a subscriber first; needs a process of its own.
     """
@@ -26,7 +34,7 @@ def publish(material: Path, width: int, height: int, persons: int, rate: int, fr
     messages = [to_image(frame, 0, "camera") for frame in scene]
     rclpy.init(args=[])
     node = rclpy.create_node("caer_benchmark_camera")
-    publisher = node.create_publisher(Image, TOPIC, QoSProfile(depth=1))
+    publisher = node.create_publisher(Image, topic, QoSProfile(depth=1))
     while not publisher.get_subscription_count():
         time.sleep(0.05)
     start = time.monotonic() + 0.5  # discovery in the other direction
