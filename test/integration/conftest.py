@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import GetState
 from sensor_msgs.msg import Image
 
 from caer_ros.demo.material import GROUP
@@ -121,9 +120,6 @@ class Graph(Client):
         except NodeError as error:
             logs = "\n".join(program.output for program in self._programs)
             pytest.fail(f"{error}\n{self.diagnostics}\n{logs}")
-
-    def state(self, node: str = "/caer") -> str:
-        return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
 
     def publish(self, message: object, topic: str = "/image") -> None:
         """Publish once the node listens."""

@@ -7,6 +7,8 @@ import sys
 import time
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from rclpy.lifecycle import LifecycleNode
 
 from caer_ros.ros import client
 from caer_ros.ros.client import Client, NodeError, Process, fast_dds_profile
@@ -81,6 +83,35 @@ def test_a_node_that_dies_is_reported(listener, log):
 def test_what_takes_too_long_is_named(listener):
     with pytest.raises(NodeError, match="did not wake up within 0 s"):
         listener.spin(lambda: False, "wake up", seconds=0.1)
+
+
+@pytest.fixture
+def forgetful(listener):
+    """Return a lifecycle node whose services each lose their first response."""
+    node = LifecycleNode("caer", context=listener.context)
+    listener._executor.add_node(node)
+    for service in node.services:
+        send = service.send_response
+
+        def lose(response, header, service=service, send=send):
+            service.send_response = send
+
+        service.send_response = lose
+    yield node
+    listener._executor.remove_node(node)
+    node.destroy_node()
+
+
+def test_a_response_that_gets_lost_is_asked_for_again(listener, forgetful, monkeypatch):
+    monkeypatch.setattr(client, "PATIENCE", 0.2)
+    assert listener.state() == "unconfigured"
+
+
+def test_a_transition_whose_response_gets_lost_has_been_made(listener, forgetful, monkeypatch):
+    monkeypatch.setattr(client, "PATIENCE", 0.2)
+
+    assert listener.change_state(Transition.TRANSITION_CONFIGURE)
+    assert listener.state() == "inactive"
 
 
 def test_before_the_first_diagnostics_there_are_no_values(listener):
