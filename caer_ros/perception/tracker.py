@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import numpy as np
+from lap import lapjv
 
-from caer_ros.perception.assignment import assign
 from caer_ros.perception.boxes import corners, iou
 from caer_ros.settings import SettingError, setting
 from caer_ros.types import SECOND, Face, Person
@@ -220,7 +220,7 @@ class PersonTracker:
         free[:, [bool(face.person_id) for face in faces]] = False
         free[[t for t, _ in named]] = False
         overlap = iou(predicted, found)
-        pairs = named + assign(1.0 - overlap, (overlap >= MIN_IOU) & free, limit=1.0)
+        pairs = named + _assign(1.0 - overlap, (overlap >= MIN_IOU) & free, limit=1.0)
 
         centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (predicted, found)]
         sizes = [(boxes[:, 2:] - boxes[:, :2]).mean(axis=1) for boxes in (predicted, found)]
@@ -233,7 +233,7 @@ class PersonTracker:
         near &= (growth > 0.5) & (growth < 2.0) & free
         for t, f in pairs:
             near[t] = near[:, f] = False
-        return pairs + assign(distance, near, limit=reach.max())
+        return pairs + _assign(distance, near, limit=reach.max())
 
     def _name(self, stamp: int, look: Look) -> None:
         """Make persons of the faces that have been followed long enough and are sure enough."""
@@ -295,3 +295,14 @@ def _measure(face: Face) -> tuple[np.ndarray, np.ndarray]:
     """Return a face's middle and size, (2,) each."""
     middle = np.array([(face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2])
     return middle, np.array([face.width, face.height])
+
+
+def _assign(cost: np.ndarray, allowed: np.ndarray, limit: float) -> list[tuple[int, int]]:
+    """Return the allowed pairs (row, column) of the assignment with the least total cost.
+
+    A row or column left over costs `limit`, so that a good pair is not given up for two bad ones.
+    """
+    if not allowed.any():
+        return []
+    _, columns, _ = lapjv(np.where(allowed, cost, limit), extend_cost=True)
+    return [(r, int(c)) for r, c in enumerate(columns) if c >= 0 and allowed[r, c]]

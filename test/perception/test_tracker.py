@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _start, person_ids
+from caer_ros.perception.tracker import PersonTracker, TrackerSettings, _assign, _start, person_ids
 from caer_ros.settings import SettingError
 from caer_ros.types import SECOND, Face, Person
 
@@ -364,3 +366,29 @@ def test_names_count_among_the_most_persons() -> None:
     seen = t.update([named(name, 100 * k) for k, name in enumerate("abc", 1)], 0)
 
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (5, 3), (5, 5)])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 1.0])
+def test_no_assignment_costs_less(shape: tuple[int, int], share: float) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        # few values, so that there are ties
+        cost, allowed = rng.integers(0, 10, shape) / 10, rng.random(shape) < share
+        pairs = _assign(cost, allowed, limit=1.0)
+        assert all(allowed[pair] for pair in pairs)
+        assert len({r for r, _ in pairs}) == len({c for _, c in pairs}) == len(pairs)
+        worth = np.where(allowed, 1.0 - cost, 0.0)
+        if len(worth) > worth.shape[1]:
+            worth = worth.T
+        rows = range(len(worth))
+        best = max(
+            worth[rows, p].sum() for p in itertools.permutations(range(worth.shape[1]), len(worth))
+        )
+        assert sum(1.0 - cost[pair] for pair in pairs) == pytest.approx(best)
+
+
+def test_the_pipeline_does_without_scipy() -> None:
+    """It would cost a node 50 MB and a fifth of its start."""
+    code = "import sys, caer_ros.perception.pipeline; assert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
