@@ -100,7 +100,7 @@ lock: ## requirements/*.txt anew: all that is pulled in, with hashes
 audit: ## whether a pinned package has a known hole
 	@[ -x build/audit/bin/pip-audit ] || { "$(PYTHON)" -m venv build/audit \
 	  && build/audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
-	@for name in ros-kilted ros-jazzy base dev models torch; do \
+	@for name in ros-kilted ros-jazzy base dev models torch gpu; do \
 	  build/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off \
 	    --requirement requirements/$$name.txt || exit 1; done
 
@@ -122,10 +122,12 @@ $(STAMPS)/test: requirements/test.txt $(STAMPS)/base
 	@$(INSTALL) -r requirements/test.txt || $(NO_PACKAGES)
 	@touch $@
 
-$(STAMPS)/dev: requirements/dev.txt requirements/torch.txt $(STAMPS)/base
+# A pip that has the build without CUDA gets that; any other that one finds installed is kept too.
+$(STAMPS)/dev: requirements/dev.txt requirements/torch.txt requirements/torch-cpu.txt $(STAMPS)/base
 	@echo "Adding the test requirements, PyTorch among them"
 	@$(INSTALL) -r requirements/dev.txt || $(NO_PACKAGES)
-	@$(PIP) install --quiet -r requirements/torch.txt || $(NO_PACKAGES)
+	@$(INSTALL) -r requirements/torch-cpu.txt 2> /dev/null \
+	  || $(INSTALL) -r requirements/torch.txt || $(NO_PACKAGES)
 	@touch $@
 
 $(STAMPS)/package: $(PACKAGE) $(STAMPS)/base

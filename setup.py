@@ -93,7 +93,7 @@ setup(
     ext_modules=[Extension("caer_ros", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
     extras_require={
-        Path(file).stem: pins(file) for file in ("train.in", "int8.in", "gpu.txt", "ray.in")
+        Path(file).stem: pins(file) for file in ("train.in", "int8.in", "gpu.in", "ray.in")
     },
     # named as the module, so that a conftest.py may name it too
     entry_points={"pytest11": [f"{PLUGIN} = {PLUGIN}"]},

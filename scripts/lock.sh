@@ -18,8 +18,7 @@ lock() {
   $compile --generate-hashes --custom-compile-command "make lock" "$name.in" -o "$name.txt" "$@"
 }
 
-# What is hashed nowhere: torch.txt says why.
-cuda=$($compile --no-header torch.txt | sed 's/[ =].*//' | grep -E '^(cuda|nvidia|triton)')
+cuda=$($compile --no-header torch.in | sed 's/[ =].*//' | grep -E '^(cuda|nvidia|triton)')
 leave_out() { for package; do printf -- '--no-emit-package %s ' "$package"; done; }
 
 lock base
@@ -30,3 +29,11 @@ done
 for name in apt train int8 ray test dev benchmarks; do
   lock "$name" -c base.txt $(leave_out numpy setuptools torch $cuda)
 done
+lock torch -c base.txt -c train.txt $(leave_out numpy setuptools)
+# gpu.in says why without TensorRT.
+overrides=$(mktemp)
+trap 'rm "$overrides"' EXIT
+for package in tensorrt tensorrt-cu13 tensorrt-cu13-bindings tensorrt-cu13-libs; do
+  echo "$package; python_version < '3'"
+done > "$overrides"
+lock gpu -c base.txt -c train.txt --override "$overrides" $(leave_out numpy setuptools torch $cuda)

@@ -98,8 +98,9 @@ def test_each_distribution_has_an_environment_of_its_own():
     assert ".venv-jazzy/bin/pytest" in environment("jazzy")
 
 
-LOCKED = ["apt", "base", "benchmarks", "dev", "int8", "models", "ray", "test", "train"]
-LOCKED += ["ros-jazzy", "ros-kilted"]
+LOCKED = ["apt", "base", "benchmarks", "dev", "gpu", "int8", "models", "ray", "test", "torch"]
+LOCKED += ["torch-cpu", "train", "ros-jazzy", "ros-kilted"]
+BY_HAND = {"models", "torch-cpu"}
 
 
 def requirements(name):
@@ -115,7 +116,15 @@ def test_all_that_is_installed_is_pinned_and_hashed(name):
         assert re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
 
 
-@pytest.mark.parametrize("name", sorted(set(LOCKED) - {"models"}))
+def test_make_installs_nothing_without_a_hash():
+    command = ["make", "--dry-run", "--always-make", "test"]
+    commands = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    installing = re.findall(r"pip .*install.* -r \S+", commands)
+    assert "-r requirements/torch.txt" in " ".join(installing)
+    assert all("--no-deps --require-hashes" in line for line in installing)
+
+
+@pytest.mark.parametrize("name", sorted(set(LOCKED) - BY_HAND))
 def test_what_is_named_is_what_is_locked(name):
     """`make lock` was run after the last change of a .in."""
     locked = {line.split()[0] for line in requirements(f"{name}.txt")}
@@ -124,14 +133,14 @@ def test_what_is_named_is_what_is_locked(name):
 
 
 def test_an_apt_ros_gets_neither_ros_nor_numpy_nor_opencv_from_us():
-    for name in ("apt", "train", "int8", "ray", "torch", "gpu"):
+    for name in ("apt", "train", "int8", "ray", "torch", "torch-cpu", "gpu"):
         names = [line.split("==")[0] for line in requirements(f"{name}.txt")]
         assert not [n for n in names if n.startswith(("ros-", "numpy", "opencv", "setuptools"))]
 
 
 def test_a_version_is_the_same_wherever_it_is_locked():
     versions = {}
-    for name in LOCKED:
+    for name in set(LOCKED) - {"torch-cpu"}:
         for line in requirements(f"{name}.txt"):
             requirement, _, marker = line.partition(" --hash")[0].partition(";")
             package, version = requirement.strip().split("==")
