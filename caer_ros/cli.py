@@ -41,6 +41,7 @@ GROUPS = {
     "train": {
         "train": Verb("caer_ros.training.train", "train CAER-Net on data sets in their layouts"),
         "evaluate": Verb("caer_ros.training.evaluate", "how good weights are on a data set"),
+        "calibrate": Verb("caer_ros.training.calibrate", "how sure weights may be on film frames"),
         "cross-validate": Verb(
             "caer_ros.training.cross_validate", "a network on films that it was not trained on"
         ),

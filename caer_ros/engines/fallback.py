@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,19 +23,23 @@ class FallbackEngine(Engine):
     memory is halved, from then on; when a single person does not fit, the next engine takes over.
     """
 
-    def __init__(self, makers: Sequence[Callable[[], Engine]]) -> None:
+    def __init__(self, makers: Sequence[Callable[[], Engine]], power: float = 1.0) -> None:
         """Load the first engine that can run; the reasons of those passed over are one warning.
+
+        Probabilities are raised to `power` and sum to 1 again, which is another temperature.
 
         Raises:
             EngineError: when none can run, with all reasons.
         """
         self._makers = list(makers)
+        self._power = power
         self._use(*self._load())
 
     def infer(self, batch: Batch) -> Prediction:
         while True:
             try:
-                return _join([self._engine.infer(part) for part in batch.split(self.max_batch)])
+                parts = [self._engine.infer(part) for part in batch.split(self.max_batch)]
+                return _powered(_join(parts), self._power)
             except OutOfMemoryError as error:
                 count = min(len(batch), self.max_batch)
                 if count > 1:
@@ -68,6 +73,13 @@ class FallbackEngine(Engine):
         self.precision = engine.precision
         self.spec = engine.spec
         self.max_batch = engine.max_batch
+
+
+def _powered(prediction: Prediction, power: float) -> Prediction:
+    if power == 1:
+        return prediction
+    raised = prediction.probabilities**power
+    return replace(prediction, probabilities=raised / raised.sum(axis=1, keepdims=True))
 
 
 def _join(parts: list[Prediction]) -> Prediction:

@@ -14,7 +14,7 @@ from caer_ros.engines.base import Batch, Engine, EngineError
 from caer_ros.engines.fallback import FallbackEngine
 from caer_ros.engines.settings import ENGINES, EngineSettings
 from caer_ros.network.check import fixed_crops, read_check
-from caer_ros.network.spec import read_spec, resolve_weights
+from caer_ros.network.spec import NetworkSpec, read_spec, resolve_weights
 from caer_ros.types import CaerError
 
 LARGEST_ERRORS = {"f32": 0.01, "int8": 0.3}
@@ -26,10 +26,14 @@ def load_engine(settings: EngineSettings) -> Engine:
 
     Raises:
         WeightsError: for weights that are missing or broken.
-        EngineError: for an engine asked for by name that cannot run here.
+        EngineError: for an engine asked for by name that cannot run here, or a temperature that
+            the weights do not have.
     """
     weights = resolve_weights(settings.weights)
-    read_spec(weights)  # a broken file is no engine's fault: no fallback hides it
+    spec = read_spec(weights)  # a broken file is no engine's fault: no fallback hides it
+    # softmax(z / a) raised to a / b and summing to 1 again is softmax(z / b): engines have the
+    # first compiled in, and are held to a stored answer at it
+    power = spec.temperature / temperature_of(spec, settings.temperature, weights)
     first, *others = engine_order(settings.engine)
     if settings.engine != "auto":
         # must load now; the others only take over should it run out of memory later
@@ -39,7 +43,26 @@ def load_engine(settings: EngineSettings) -> Engine:
         makers = [partial(make_engine, first, weights, settings)]
     if settings.precision == "f16":
         settings = replace(settings, precision="auto")  # what takes over need not have it
-    return FallbackEngine([*makers, *(partial(make_engine, n, weights, settings) for n in others)])
+    makers += [partial(make_engine, name, weights, settings) for name in others]
+    return FallbackEngine(makers, power)
+
+
+def temperature_of(spec: NetworkSpec, asked: str, weights: Path) -> float:
+    """Return the temperature that `engine.temperature` asks for.
+
+    Raises:
+        EngineError: for `film` where the weights have none.
+    """
+    if asked == "photo":
+        return spec.temperature
+    if asked != "film":
+        return float(asked)
+    if spec.film_temperature is None:
+        raise EngineError(
+            f"engine.temperature is film, and nobody fitted that of {weights}: "
+            f"`caer calibrate {weights} --data LAYOUT:PATH` does, photo and a number work"
+        )
+    return spec.film_temperature
 
 
 def engine_order(engine: str) -> list[str]:

@@ -44,7 +44,8 @@ class NetworkSpec:
     face_size: edge of the face crop; context_size: edge of the context crop, both in pixels.
     clip_length: frames a clip has, 1 for `caer_net_s`.
     mean, std: per channel in BGR order, of values scaled to [0, 1]; applied inside the network.
-    temperature: logits are divided by it (fitted on validation data).
+    temperature: logits are divided by it (fitted on validation data); film_temperature: what film
+        frames ask for instead, None where nobody fitted it (`caer calibrate`).
     trained: which streams were trained; empty for a random initialisation.
     provenance: data, split, seed, metrics, licence note, package version, free text each.
     """
@@ -61,6 +62,7 @@ class NetworkSpec:
     mean: tuple[float, float, float] = (0.406, 0.456, 0.485)
     std: tuple[float, float, float] = (0.225, 0.224, 0.229)
     temperature: float = 1.0
+    film_temperature: float | None = None
     trained: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
 
@@ -108,8 +110,12 @@ class NetworkSpec:
                 raise WeightsError(f"{name} is {values!r}, expected three numbers, as 0.5")
         if min(self.std) <= 0:
             raise WeightsError(f"std is {self.std!r}, expected three numbers above 0")
-        if not (isinstance(self.temperature, float) and 0.01 <= self.temperature <= 100):
-            raise WeightsError(f"temperature is {self.temperature!r}, expected 0.01 to 100")
+        for name in ("temperature", "film_temperature"):
+            value = getattr(self, name)
+            if value is None and name == "film_temperature":
+                continue
+            if not (isinstance(value, float) and 0.01 <= value <= 100):
+                raise WeightsError(f"{name} is {value!r}, expected 0.01 to 100")
         for name, least in (("face_size", 16), ("context_size", 16), ("clip_length", 1)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= 4096:
@@ -145,7 +151,9 @@ def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
     try:
         classes = tuple(json.loads(metadata["classes"]))
         values: dict[str, Any] = {
-            f.name: json.loads(metadata[f.name]) for f in fields(NetworkSpec)
+            f.name: json.loads(metadata[f.name])
+            for f in fields(NetworkSpec)
+            if f.name in metadata or f.name != "film_temperature"  # younger than the format
         }
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} has incomplete metadata ({error}); convert it anew") from error

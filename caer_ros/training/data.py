@@ -30,6 +30,8 @@ class Draw(NamedTuple):
 class CropDataset(Dataset):
     """Crops of examples: `faces` and `contexts` as the network takes them, `target` (7,).
 
+    `taught`, float32 (N, 7), is what teachers say of each example; `distillation` its share.
+
     Indexed with a `Draw` it augments by the draw's seed, so that a run can be repeated and
     resumed; indexed with a number it gives the example as it is.
     """
@@ -42,6 +44,8 @@ class CropDataset(Dataset):
         soft_votes: bool = True,
         hide_face: bool = True,
         searched: float = 0.0,
+        taught: np.ndarray | None = None,
+        distillation: float = 0.0,
     ) -> None:
         for example in examples:
             check(example, spec)
@@ -51,6 +55,8 @@ class CropDataset(Dataset):
         self.soft_votes = soft_votes
         self.hide_face = hide_face
         self.searched = searched
+        self.taught = taught
+        self.distillation = distillation
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -68,6 +74,8 @@ class CropDataset(Dataset):
         target = example.target if self.soft_votes else one_hot(example.label)
         if example.searched is not None and self.searched:
             target = target + self.searched * (one_hot(example.searched) - target)
+        if self.taught is not None:
+            target = target + self.distillation * (self.taught[draw.index] - target)
         faces, contexts = cut(
             example,
             frames,
@@ -156,12 +164,20 @@ class CaerData(LightningDataModule):
         validation: Sequence[Example],
         spec: NetworkSpec,
         settings: TrainSettings,
+        taught: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         hide = settings.hide_face
         self.train = CropDataset(
-            train, spec, settings.augment, settings.soft_votes, hide, settings.searched
+            train,
+            spec,
+            settings.augment,
+            settings.soft_votes,
+            hide,
+            settings.searched,
+            taught,
+            settings.distillation,
         )
         self.validation = CropDataset(validation, spec, AugmentSettings(), hide_face=hide)
 

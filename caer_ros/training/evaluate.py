@@ -374,6 +374,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHTS",
         help="judge these on the same pictures, and how much better the others are",
     )
+    parser.add_argument(
+        "--temperature",
+        default="photo",
+        help="as engine.temperature: photo, film or a number (default: %(default)s)",
+    )
     parser.add_argument("--engine", choices=ENGINES, default="openvino", help="what runs it")
     parser.add_argument("--precision", choices=PRECISIONS, default="f32", help="of its arithmetic")
     parser.add_argument(
@@ -409,7 +414,12 @@ def main(args: argparse.Namespace) -> int:
     def judge_all(name: str, scene: str) -> tuple[Path, Engine, dict[str, Judgement]]:
         path = resolve_weights(name)
         engine = load_engine(
-            EngineSettings(weights=str(path), engine=args.engine, precision=args.precision)
+            EngineSettings(
+                weights=str(path),
+                engine=args.engine,
+                precision=args.precision,
+                temperature=args.temperature,
+            )
         )
         seen = [e for e in data.examples if e.has_face or not spec.has_face]
         found = {
@@ -438,6 +448,7 @@ def main(args: argparse.Namespace) -> int:
                 "trained": list(engine.spec.trained),
                 "engine": engine.name,
                 "precision": engine.precision,
+                "temperature": args.temperature,
                 "scene": args.scene,
                 "damage": {name: report(found[name]) for name in args.damage},
                 "against": {

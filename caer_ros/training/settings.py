@@ -69,6 +69,13 @@ class TrainSettings:
         minimum=0.0,
         maximum=1.0,
     )
+    distillation: float = setting(
+        0.0,
+        "share of the target that the --teacher weights give, by what they say of the picture as "
+        "it is: so a spoiled picture is taught what the clean one shows",
+        minimum=0.0,
+        maximum=1.0,
+    )
     balance: float = setting(
         0.0,
         "classes are drawn as their count to the power of 1 - balance: 0 as they come, 1 evenly",

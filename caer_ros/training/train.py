@@ -17,6 +17,7 @@ import io
 import json
 import pickle
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +45,7 @@ from caer_ros.training.examples import DataError, Example, fingerprint
 from caer_ros.training.metrics import measure
 from caer_ros.training.module import CaerModule
 from caer_ros.training.settings import TrainSettings, read_settings
+from caer_ros.training.teachers import taught_by
 from caer_ros.types import CaerError, Emotion
 
 
@@ -177,8 +179,11 @@ def train(
     output: Path,
     init: list[Path],
     provenance: dict[str, str],
+    teachers: Sequence[Path] = (),
 ) -> None:
     """Train into folder `output`, or go on with the run that lies there.
+
+    `teachers` are weights that give a share of the targets, `settings.distillation`.
 
     Raises:
         WeightsError: where a checkpoint to start from does not fit.
@@ -186,6 +191,11 @@ def train(
         CaerError: where `output` holds a run with other settings or a broken checkpoint, its disk
             is full, the accelerator is not there, or the training diverges.
     """
+    if bool(teachers) != bool(settings.distillation):
+        raise CaerError(
+            f"distillation is {settings.distillation} with {len(teachers)} --teacher: "
+            "a share needs teachers, and they need a share"
+        )
     provenance = {**provenance, "seed": str(settings.seed)}
     torch.manual_seed(settings.seed)
     spec = settings.network.spec()
@@ -232,9 +242,10 @@ def train(
             f"{settings.devices} devices of accelerator {settings.accelerator!r} cannot be used "
             f"here: {error}"
         ) from error
-    data = CaerData(train_examples, validation_examples, model.spec, settings)
+    taught = taught_by(teachers, train_examples) if teachers else None
+    data = CaerData(train_examples, validation_examples, model.spec, settings, taught)
     # not before all fits together: what could not even start leaves the folder to the next try
-    _claim(output, settings, provenance.get("data", ""), init)
+    _claim(output, settings, provenance.get("data", ""), init, teachers)
     last = output / "last.ckpt"
     try:
         trainer.fit(
@@ -249,13 +260,20 @@ def train(
         ) from error
 
 
-def _claim(output: Path, settings: TrainSettings, data: str, init: list[Path]) -> None:
+def _claim(
+    output: Path,
+    settings: TrainSettings,
+    data: str,
+    init: Sequence[Path],
+    teachers: Sequence[Path],
+) -> None:
     """Write down what the run in `output` is, or see that it is the same."""
     path = output / "run.json"
     run = {
         "settings": dataclasses.asdict(settings),
         "data": data,
         "init": [export_name(weights) for weights in init],
+        "teachers": [export_name(weights) for weights in teachers],
     }
     asked = json.dumps(run, indent=2)
     if not path.exists():
@@ -299,6 +317,14 @@ def read_splits(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     add_data_arguments(parser, several=True)
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="weights that give the share `distillation` of the targets; may be repeated",
+    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -318,7 +344,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     settings = read_settings(args.config, args.seed)
-    for path in args.init:
+    for path in (*args.init, *args.teacher):
         read_spec(path)  # before the data are read for minutes
     examples, validation_examples, data = read_splits(args.data, args.faces)
     provenance = {
@@ -326,9 +352,12 @@ def main(args: argparse.Namespace) -> int:
         "split": "the data sets' own, else a fifth of the films, videos or files by hash",
         "licence": settings.licence,
         "init": ", ".join(map(export_name, args.init)),
+        "teachers": ", ".join(map(export_name, args.teacher)),
         "versions": f"caer_ros {metadata.version('caer_ros')}, torch {torch.__version__}",
         "machine": f"{platform.machine()}, {settings.nodes} x {settings.devices} devices",
     }
-    train(settings, examples, validation_examples, args.output, args.init, provenance)
+    train(
+        settings, examples, validation_examples, args.output, args.init, provenance, args.teacher
+    )
     print(f"{args.output / 'weights.safetensors'}")
     return 0

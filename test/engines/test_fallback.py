@@ -62,6 +62,14 @@ def assert_answers(prediction, count, scenes=3):
     assert prediction.attention.shape == (count, 2, 2)
 
 
+def test_a_power_makes_probabilities_less_sure_and_they_still_sum_to_one():
+    prediction = FallbackEngine([Counting], power=0.5).infer(persons(4))
+    # of persons() the first class has 3, the second 100 and the others nothing
+    expected = np.sqrt([3, 100]) / np.sqrt([3, 100]).sum()
+    np.testing.assert_allclose(prediction.probabilities[3, :2], expected, rtol=1e-6)
+    np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
 def fail(reason):
     def make():
         raise EngineError(reason)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,7 +10,9 @@ from caer_ros.engines import select
 from caer_ros.engines.base import Batch, EngineError
 from caer_ros.engines.select import engine_order, load_engine, make_engine
 from caer_ros.engines.settings import EngineSettings
+from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.spec import WeightsError
+from caer_ros.settings import SettingError
 
 from .conftest import SPECS
 
@@ -104,3 +108,34 @@ def test_a_blank_batch_is_what_an_engine_takes(kind, settings, checkpoint):
     engine = load_engine(settings(weights=str(checkpoint(kind)), engine="openvino"))
     prediction = engine.infer(Batch.blank(engine.spec, 2))
     assert prediction.probabilities.shape == (2, 7)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+@pytest.mark.parametrize(
+    ("asked", "temperature"), [("photo", 0.8), ("film", 2.0), ("1.25", 1.25), ("0.5", 0.5)]
+)
+def test_temperature_is_the_one_asked_for(
+    engine, asked, temperature, settings, checkpoint, crops, tmp_path
+):
+    model = load_checkpoint(checkpoint("face"))
+    model.spec = replace(model.spec, temperature=0.8, film_temperature=2.0)
+    weights = tmp_path / "warm.safetensors"
+    save_checkpoint(model, weights)
+    batch = crops(model.spec, 3)
+    with torch.inference_mode():
+        logits = model.logits(torch.from_numpy(batch.faces)).scores
+    expected = (logits / temperature).softmax(dim=1).numpy()
+    asked = settings(weights=str(weights), engine=engine, precision="f32", temperature=asked)
+    found = load_engine(asked).infer(batch).probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_film_temperature_of_weights_without_one_is_an_error(settings):
+    with pytest.raises(EngineError, match=r"nobody fitted that of .*`caer calibrate"):
+        load_engine(settings(temperature="film"))
+
+
+@pytest.mark.parametrize("wrong", ["warm", "0", "-1", "nan", "1000", ""])
+def test_a_temperature_that_is_none_is_refused(wrong):
+    with pytest.raises(SettingError, match=f"engine.temperature is '{wrong}', expected one of"):
+        EngineSettings(temperature=wrong)
