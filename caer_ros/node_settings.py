@@ -84,7 +84,8 @@ class NodeSettings(PipelineSettings):
     autostart: bool = setting(
         False,
         "configure and activate at the start; false leaves both to a lifecycle manager. The "
-        "launch file sets it by its own argument",
+        "launch file sets it by its own argument; a change while the node runs does nothing",
+        live=True,
     )
     diagnostics_period: float = setting(
         1.0, "seconds between messages on /diagnostics", minimum=0.1, maximum=60.0

@@ -17,6 +17,7 @@ from launch.actions import (
     SetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.substitutions import FindPackageShare
@@ -120,32 +121,37 @@ def start_node(context: LaunchContext) -> list[Action]:
     return [node]
 
 
-def refuse_unknown_arguments() -> None:
-    """Refuse what the command line gives this file and nobody knows.
+def check_arguments(context: LaunchContext) -> None:
+    """Refuse arguments that nobody knows, or where another file gave them, tell of them.
 
-    Where another file includes this one, its own arguments stand there.
+    A file that includes this one has arguments of its own, and `launch` does not say which of all
+    are meant for whom. So only that is told of which looks like one that was not given.
 
     Raises:
-        RuntimeError: naming the argument.
+        RuntimeError: naming the argument of the command line.
     """
-    if not any(Path(word).name == Path(__file__).name for word in sys.argv):
-        return
     known = [argument.name for argument in ARGUMENTS]
-    for word in sys.argv:
-        name, is_argument, _ = word.partition(":=")
-        if is_argument and name not in known:
-            likely = get_close_matches(name, known, n=1)
-            hint = f"did you mean {likely[0]}?" if likely else f"there are {', '.join(known)}"
-            raise RuntimeError(f"caer.launch.py has no argument {name}; {hint}")
+    included = all(Path(word).name != Path(__file__).name for word in sys.argv)
+    given = {name for name, is_argument, _ in (w.partition(":=") for w in sys.argv) if is_argument}
+    for name in sorted(context.launch_configurations if included else given):
+        likely = get_close_matches(name, known, n=1, cutoff=0.8 if included else 0.6)
+        if name in known or (included and {*likely} <= context.launch_configurations.keys()):
+            continue
+        hint = f"did you mean {likely[0]}?" if likely else f"there are {', '.join(known)}"
+        complaint = f"caer.launch.py has no argument {name}; {hint}"
+        if not included:
+            raise RuntimeError(complaint)
+        get_logger("caer.launch.py").warning(complaint)
 
 
 def generate_launch_description() -> LaunchDescription:
     """Return what `ros2 launch` starts."""
-    refuse_unknown_arguments()
+    # first, while nothing is known but what was given
+    check = OpaqueFunction(function=check_arguments)
     profile = SetEnvironmentVariable(
         *profile_variable(),
         condition=IfCondition(LaunchConfiguration("large_images")),
     )
     # a group, so that what is declared here is not left behind in a file that includes this one
-    group = GroupAction([*ARGUMENTS, profile, OpaqueFunction(function=start_node)])
+    group = GroupAction([check, *ARGUMENTS, profile, OpaqueFunction(function=start_node)])
     return LaunchDescription([group])

@@ -22,7 +22,7 @@ from caer_ros.ros.foreign import Locate, as_it_is, from_fractions, inside
 from caer_ros.ros.health import Health
 from caer_ros.ros.outputs import Outputs
 from caer_ros.ros.parameters import declare_settings, read_settings, unknown_qos_overrides
-from caer_ros.ros.sources import Camera, Subscriptions, find_cameras
+from caer_ros.ros.sources import Camera, Subscriptions, find_cameras, idle_remapping
 from caer_ros.ros.worker import Worker
 from caer_ros.text import printable
 from caer_ros.types import CaerError
@@ -125,6 +125,8 @@ class CaerNode(LifecycleNode):
             raise CaerError("; ".join(self._refused.values()))
         self._settings = read_settings(self, NodeSettings)
         self._cameras = find_cameras(self, self._settings)
+        if complaint := idle_remapping(self, self._settings, self._cameras):
+            self.get_logger().warning(complaint)
         topics = [camera.topic for camera in self._cameras]
         self._timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
         prefix = self._settings.tracker.id_prefix

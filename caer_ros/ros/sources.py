@@ -67,6 +67,22 @@ def find_cameras(node: Node, settings: NodeSettings) -> list[Camera]:
     return list(cameras.values())
 
 
+def idle_remapping(node: Node, settings: NodeSettings, cameras: list[Camera]) -> str:
+    """Return what is wrong where the usual name of an image topic is remapped and nothing has it.
+
+    rclpy does not show the rules, but applies them to any name.
+    """
+    [usual] = NodeSettings().image_topics
+    expanded, remapped = (node.resolve_topic_name(usual, only_expand=x) for x in (True, False))
+    topics = {camera.topic for camera in cameras}
+    if expanded == remapped or remapped in topics | {base_topic(topic) for topic in topics}:
+        return ""
+    return (
+        f"the remapping {usual}:={remapped} changes nothing, image_topics is "
+        f"{settings.image_topics}: set that, or take it out of the parameter file"
+    )
+
+
 def _resolve(node: Node, setting: str, topic: str) -> str:
     try:
         return str(node.resolve_topic_name(topic))
@@ -174,12 +190,11 @@ class Subscriptions:
             return f", only {topic}/compressed: set image_transport to compressed"
         if wanted == COMPRESSED and RAW in types.get(base_topic(topic), ()):
             return f", only {base_topic(topic)}: set image_transport to raw"
-        own = self._node.get_fully_qualified_name()
         others = sorted(
             name
             for name, kinds in types.items()
             if wanted in kinds
-            and not name.startswith(f"{own}/")
+            and "/debug_image" not in name  # this node's, or another one's
             and self._node.count_publishers(name)
         )
         if not others:

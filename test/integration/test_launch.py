@@ -46,6 +46,21 @@ def generate_launch_description():
 """
 
 
+NESTED = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def generate_launch_description():
+    source = PythonLaunchDescriptionSource({file!r})
+    arguments = {{"imgae": "/left", "name": "eyes"}}
+    return LaunchDescription([
+        DeclareLaunchArgument("names", default_value="of the file that includes"),
+        IncludeLaunchDescription(source, launch_arguments=arguments.items()),
+    ])
+"""
+
+
 @pytest.fixture
 def launch(graph):
     """Return a function that launches caer.launch.py with arguments."""
@@ -111,6 +126,19 @@ def test_what_cannot_be_meant_is_refused(graph, launch, argument, named):
     graph.spin(lambda: process.ended)
     assert process.stop() != 0
     assert named in process.output
+
+
+def test_a_misspelt_argument_of_an_include_is_told(graph, tmp_path):
+    program = tmp_path / "nested.launch.py"
+    program.write_text(NESTED.format(file=str(share_folder() / "launch" / "caer.launch.py")))
+    process = graph.start(
+        *(sys.executable, "-c", LAUNCH, str(program)),
+        AMENT_PREFIX_PATH=os.environ.get("AMENT_PREFIX_PATH", sys.prefix),
+    )
+
+    process.wait_for("caer.launch.py has no argument imgae; did you mean image?")
+    assert graph.state("/eyes")
+    assert process.output.count("has no argument") == 1
 
 
 def test_what_an_operator_does_by_hand_stays(graph, launch):

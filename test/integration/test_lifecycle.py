@@ -146,6 +146,8 @@ def test_thresholds_change_while_running_and_what_is_wrong_is_refused_with_the_r
     assert "image_topics cannot change" in reason
     # `ros2 param load` sets all that the file has
     assert set_parameter(served, "engine.weights", "caer_net_s") == (True, "")
+    # which the launch file sets otherwise
+    assert set_parameter(served, "autostart", True) == (True, "")
     assert served.answer(served.picture)
 
 
@@ -324,6 +326,7 @@ def test_nobody_in_view_is_counted_once_the_camera_is_silent(graph, material):
     [
         (None, None, "nobody publishes /image, nor anything else of type sensor_msgs/msg/Image"),
         ("/camera", Image, "nobody publishes /image; images are on /camera: set image_topics"),
+        ("/other/debug_image", Image, "nobody publishes /image, nor anything else of type"),
         ("/image/compressed", CompressedImage, "only /image/compressed: set image_transport"),
         ("/image", CompressedImage, "/image is published as sensor_msgs/msg/CompressedImage, not"),
     ],
@@ -443,6 +446,19 @@ def camera_info(graph, **fields):
     for name, value in fields.items():
         setattr(info, name, value)
     return info
+
+
+@pytest.mark.parametrize(
+    ("topics", "idle"),
+    [('["/front"]', True), ('["/eye", "/rear"]', False), ('["image"]', False)],
+)
+def test_a_remapping_that_no_image_topic_heeds_is_named(graph, topics, idle):
+    program = graph.start_node("-p", f"image_topics:={topics}", "-r", "image:=/eye")
+    graph.activate(program)
+
+    program.wait_for("reading /")
+    warned = "the remapping image:=/eye changes nothing, image_topics is ['/front']"
+    assert (warned in program.output) == idle
 
 
 @pytest.mark.parametrize(
