@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -44,6 +46,20 @@ DEACTIVATE = Transition.TRANSITION_DEACTIVATE
 _numbers = itertools.count(os.getpid())
 
 
+def reserve_domain() -> tuple[int, socket.socket]:
+    """Return a domain of 1 to 100 that no other test run on this machine has, while the socket is
+    open."""
+    while True:
+        domain = 1 + next(_numbers) % 100
+        port = socket.socket()
+        try:
+            port.bind(("127.0.0.1", 22100 + domain))
+        except OSError:
+            port.close()
+        else:
+            return domain, port
+
+
 class Program(Process):
     """A child process; `stop` waits for a slow machine."""
 
@@ -64,7 +80,7 @@ class Graph(Client):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.domain = 1 + next(_numbers) % 100
+        self.domain, self._port = reserve_domain()
         self._programs: list[Program] = []
         self._cameras: dict[str, object] = {}
         super().__init__(name="robot", domain_id=self.domain)
@@ -75,6 +91,7 @@ class Graph(Client):
                 program.stop()
         finally:
             super().close()
+            self._port.close()
 
     def start(self, *command: str, **environment: str) -> Program:
         """Start a program in this graph."""
@@ -97,6 +114,12 @@ class Graph(Client):
         self.activate(program)
         return program
 
+    def activate(self, process: Process | None = None) -> None:
+        try:
+            super().activate(process)
+        except NodeError as error:
+            self._fail(error)
+
     def spin(self, done: Callable, what: str = "", *args, again: Callable = lambda: None):
         """Serve callbacks until `done()` is true, and return that; fail after PATIENCE.
 
@@ -118,8 +141,11 @@ class Graph(Client):
         try:
             return super().spin(attempt, what or repr(done), *args, seconds=PATIENCE)
         except NodeError as error:
-            logs = "\n".join(program.output for program in self._programs)
-            pytest.fail(f"{error}\n{self.diagnostics}\n{logs}")
+            self._fail(error)
+
+    def _fail(self, error: NodeError) -> NoReturn:
+        logs = "\n".join(program.output for program in self._programs)
+        pytest.fail(f"{error}\n{self.diagnostics}\n{logs}")
 
     def publish(self, message: object, topic: str = "/image") -> None:
         """Publish once the node listens."""
