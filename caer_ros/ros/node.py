@@ -34,8 +34,9 @@ STREAMS = {"both": "faces and scenes", "face": "faces only", "context": "scenes 
 class CaerNode(LifecycleNode):
     """Reads cameras and publishes the emotions that the people in their images show.
 
-    Publishes `~/emotions`, `~/debug_image` (while somebody subscribes) and `/diagnostics`; serves
-    `~/enable` and `~/reset`. `pipeline` is the class of its pipelines, for a benchmark.
+    Publishes `~/emotions`, `~/events`, `~/debug_image` (while somebody subscribes) and
+    `/diagnostics`; serves `~/enable` and `~/reset`. `pipeline` is the class of its pipelines, for
+    a benchmark.
     """
 
     def __init__(
