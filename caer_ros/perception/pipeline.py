@@ -34,9 +34,9 @@ from caer_ros.perception.tracker import PersonTracker, TrackerSettings, person_i
 from caer_ros.settings import check_live
 from caer_ros.types import SECOND, Face, Frame, FrameResult, Reading
 
-LATE = SECOND // 10
-"""A frame that is older than the camera's last one by no more than this came out of order; by
-more, time was set back."""
+LATE = SECOND // 2
+"""A frame that is older than the camera's last one by no more than this came out of order, or its
+driver stamps with jitter; by more, time was set back."""
 
 
 @dataclass(frozen=True)

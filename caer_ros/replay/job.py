@@ -32,7 +32,7 @@ from caer_ros.perception.bearing import (
     base_topic,
     camera_info_topic,
 )
-from caer_ros.perception.doubts import doubts
+from caer_ros.perception.doubts import Doubts
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
 from caer_ros.replay.bag import Bag, RecordedImage
@@ -174,7 +174,7 @@ class _Run:
         self._tally = Tally()
         self._nobody = Nobody(pipeline)
         self._sinks = [self._tally, self.recorder, self._nobody, *sinks]
-        self._last: dict[str, FrameResult] = {}
+        self._doubts = Doubts()
         self._warnings: dict[str, str] = {}
         self._files = ExitStack()
 
@@ -195,8 +195,7 @@ class _Run:
         images, frames = [], []
         for image, since in batch:
             try:
-                last = self._last.get(image.topic)
-                check_stamp(image.stamp, last.stamp if last else None)
+                check_stamp(image.stamp, self._doubts.last_stamp(image.topic))
                 frames.append(Frame(image.topic, image.stamp, image.to_bgr(max_pixels)))
             except ImageError as error:
                 self._tally.failed[error.cause] += 1
@@ -208,9 +207,8 @@ class _Run:
         now = time.monotonic()
         most = self._job.settings.tracker.max_persons
         for (image, since), frame, result in zip(images, frames, results, strict=True):
-            for cause, text in doubts(result, self._last.get(image.topic), most).items():
+            for cause, text in self._doubts.of(result, most).items():
                 self._warnings.setdefault(f"{image.topic} {cause}", f"{image.topic}: {text}")
-            self._last[image.topic] = result
             behind = Image(image.time, image.frame_id, frame.image)
             step = self._clock.step(self._with_bearings(image, result), behind, now - since)
             for sink in self._sinks:

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo
 
 from caer_ros.images import MAX_PIXELS, ImageError, check_stamp, decode, to_bgr
 from caer_ros.perception.bearing import CalibrationError, CameraModel, add_bearings
-from caer_ros.perception.doubts import doubts, seconds
+from caer_ros.perception.doubts import Doubts, seconds
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.ros.counts import SILENCE, Statistics
 from caer_ros.ros.foreign import Faces, Locate, as_it_is
@@ -69,7 +69,7 @@ class Worker:
         self._now = now
         # held while the pipeline works, and not while an image is decoded, which may take long
         self._lock = threading.Lock()
-        self._last: dict[str, FrameResult] = {}
+        self._doubts = Doubts()
         self._answered: dict[str, float] = {}  # when, by camera that is not silent
         self._models: dict[str, CameraModel | None] = {}
         self._mailbox: Mailbox[Arrival] = Mailbox()
@@ -132,7 +132,7 @@ class Worker:
         """Forget all persons."""
         with self._lock:
             self._pipeline.reset()
-            self._last.clear()
+            self._doubts = Doubts()
             for camera in list(self._answered):
                 self._forget(camera)
 
@@ -158,8 +158,7 @@ class Worker:
         for camera, arrival in arrivals.items():
             try:
                 stamp, frame_ids[camera], image = self._read(arrival.serialized)
-                last = self._last.get(camera)
-                check_stamp(stamp, last.stamp if last else None)
+                check_stamp(stamp, self._doubts.last_stamp(camera))
                 faces = arrival.faces
                 if faces is not None:
                     faces = self._locate(image, faces)
@@ -193,9 +192,8 @@ class Worker:
                 self._answered[frame.camera] = time.monotonic()
                 self._count(result, frame_ids[frame.camera], arrivals[frame.camera].when)
                 most = self._pipeline.settings.tracker.max_persons
-                for doubt in doubts(result, self._last.get(frame.camera), most).items():
+                for doubt in self._doubts.of(result, most).items():
                     self._statistics.doubted(frame.camera, *doubt)
-                self._last[frame.camera] = result
 
     def _fail(self, camera: str, error: Exception) -> None:
         cause = error.cause if isinstance(error, ImageError) else "processing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from caer_ros.perception.doubts import doubts, seconds
+from caer_ros.perception.doubts import Doubts, seconds
 from caer_ros.types import SECOND, Emotion, Face, FrameResult, Reading
 
 
@@ -14,10 +14,13 @@ def result(stamp: int, width: int = 640, persons: int = 0, reset: bool = False) 
     return FrameResult("camera", stamp, width, 480, (reading,) * persons, reset)
 
 
+def told(*results: FrameResult, max_persons: int = 3) -> list[dict[str, str]]:
+    doubts = Doubts()
+    return [doubts.of(result, max_persons) for result in results]
+
+
 def test_of_an_image_as_expected_nothing_is_told() -> None:
-    assert doubts(result(SECOND), None, 16) == {}
-    assert doubts(result(2 * SECOND), result(SECOND), 16) == {}
-    assert doubts(result(SECOND), result(SECOND), 16) == {}
+    assert told(result(SECOND), result(2 * SECOND), result(2 * SECOND)) == [{}, {}, {}]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +36,7 @@ def test_of_an_image_as_expected_nothing_is_told() -> None:
             result(2 * SECOND - 50_000_000),
             result(2 * SECOND),
             "stamp late",
-            "image stamp 1.950000000 is before 2.000000000 of the image before",
+            "image stamp 1.950000000 is before 2.000000000 of an earlier image",
         ),
         (
             result(2 * SECOND, width=320),
@@ -52,13 +55,45 @@ def test_of_an_image_as_expected_nothing_is_told() -> None:
 def test_what_is_unusual_has_a_cause_and_a_sentence(
     now: FrameResult, last: FrameResult, cause: str, text: str
 ) -> None:
-    (told,) = doubts(now, last, 3).items()
-    assert told[0] == cause
-    assert told[1].startswith(text)
+    ((found, sentence),) = told(last, now)[-1].items()
+    assert found == cause
+    assert sentence.startswith(text)
 
 
 def test_a_crowd_that_stays_is_told_once() -> None:
-    assert doubts(result(2 * SECOND, persons=3), result(SECOND, persons=3), 3) == {}
+    first, second = told(result(SECOND, persons=3), result(2 * SECOND, persons=3))
+    assert list(first) == ["crowd"]
+    assert second == {}
+
+
+def test_stamps_that_go_to_and_fro_are_told_as_such() -> None:
+    """Even where none of them is far from the one before."""
+    tenths = [10, 11, 13, 12, 14, 13, 15, 16, 15, 17]
+    found = told(*(result(t * SECOND // 10) for t in tenths))
+    assert [list(f) for f in found if f] == [["stamp late"], ["stamp late"], ["stamp jitter"]]
+    assert "to and fro, 1.500000000 after 1.600000000" in found[8]["stamp jitter"]
+
+
+def test_an_image_late_now_and_then_is_no_jitter() -> None:
+    stamps = [t for k in range(5) for t in (6 * k + 1, 6 * k)]
+    found = told(*(result(t * SECOND // 10 + SECOND) for t in stamps))
+    assert list(found[-1]) == ["stamp jitter"]
+    found = told(*(result(t * SECOND) for t in stamps))
+    assert [list(f) for f in found if f] == [["stamp late"]] * 5
+
+
+def test_a_jump_back_is_no_jitter_and_starts_anew() -> None:
+    found = told(*(result(t * SECOND, reset=t == 1) for t in (9, 1, 2, 9, 1, 2)))
+    assert [list(f) for f in found if f] == [["stamp jumped back"]] * 2
+
+
+def test_each_camera_is_looked_at_by_itself() -> None:
+    doubts = Doubts()
+    other = FrameResult("other", SECOND, 64, 48, ())
+    doubts.of(result(5 * SECOND), 3)
+    assert doubts.of(other, 3) == {}
+    assert doubts.last_stamp("other") == SECOND
+    assert doubts.last_stamp("third") is None
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,20 @@ def test_an_equal_or_slightly_older_stamp_repeats_the_readings(
     assert [r.person_id for r in later.readings] == ["p0001"]
 
 
+@pytest.mark.parametrize("rate", [5, 10, 30])
+def test_stamps_off_by_up_to_150_ms_make_one_person_of_one(
+    rate: int, make_pipeline: MakePipeline, make_frame: MakeFrame, rng: np.random.Generator
+) -> None:
+    pipeline = make_pipeline()
+    ids = set()
+    for k in range(12 * rate):
+        stamp = 10 * SECOND + round(SECOND * (k / rate + rng.uniform(-0.15, 0.15)))
+        (result,) = pipeline.process([make_frame(stamp, (100, 100, SAD))])
+        ids |= {reading.person_id for reading in result.readings}
+        assert not result.reset
+    assert ids == {"p0001"}
+
+
 def test_an_hour_ahead_everybody_is_somebody_new(
     make_pipeline: MakePipeline, make_frame: MakeFrame
 ) -> None:
