@@ -79,13 +79,24 @@ def main() -> int:
     print(f"received, but in no other count: {missing}")
     times, *columns = np.array(samples[len(samples) // 2 :]).T
     for name, values in zip(("memory MB", "handles", "threads"), columns, strict=True):
-        slope = np.polyfit(times, values, 1)[0] * 3600 if len(times) > 2 else float("nan")
-        print(f"{name}: {values[0]:.0f} at half time, {values[-1]:.0f} at the end, {slope:+.1f}/h")
+        slope, error = slope_per_hour(times, values)
+        print(
+            f"{name}: {values.min():.0f} to {values.max():.0f} in the second half, "
+            f"{slope:+.1f}/h, standard error {error:.1f}"
+        )
     third = max(1, len(latencies) // 3)
     for name, part in (("first", latencies[:third]), ("last", latencies[-third:])):
         p50, p95, p99 = np.quantile(part, (0.5, 0.95, 0.99))
         print(f"latency, {name} third: p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms")
     return 1 if missing else 0
+
+
+def slope_per_hour(times: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Return slope and its standard error, NaN where there are too few values for one."""
+    if len(times) < 5:
+        return float("nan"), float("nan")
+    (slope, _), covariance = np.polyfit(times - times[0], values, 1, cov=True)
+    return slope * 3600, float(np.sqrt(covariance[0, 0])) * 3600
 
 
 def film(client: Client, node: Process, choose: random.Random, material: Path) -> int:

@@ -8,12 +8,13 @@ import ctypes
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 
 import cv2
 
@@ -85,7 +86,9 @@ def _packages() -> Iterator[Finding]:
 
 
 def _ros() -> Iterator[Finding]:
-    yield Finding("ROS", "distribution", os.environ.get("ROS_DISTRO", "ROS_DISTRO is not set"))
+    # only a sourced ROS sets it; the wheels of PyPI are found without
+    distribution = os.environ.get("ROS_DISTRO") or _distribution_of_the_wheels()
+    yield Finding("ROS", "distribution", distribution or "no ROS is sourced or installed")
     rmw = os.environ.get("RMW_IMPLEMENTATION", "the distribution's default")
     yield Finding("ROS", "middleware", rmw)
     for module in ("rclpy", "caer_ros.msg"):
@@ -96,6 +99,13 @@ def _ros() -> Iterator[Finding]:
             yield Finding("ROS", module, value, ok=False, needed=True)
         else:
             yield Finding("ROS", module, "importable", needed=True)
+
+
+def _distribution_of_the_wheels() -> str:
+    """Return the ROS whose wheels this Python has, empty where there is none."""
+    names = (str(found.metadata["Name"]) for found in distributions())
+    rclpy = (name.split("-") for name in names if re.fullmatch("ros-[a-z]+-rclpy", name))
+    return next((f"{parts[1]}, of wheels" for parts in rclpy), "")
 
 
 def _files() -> Iterator[Finding]:

@@ -228,12 +228,13 @@ def _cv_bridge() -> Any | None:
 
 
 def decode(
-    message: CompressedImageMessage, *, upright: bool = False, max_pixels: int = MAX_PIXELS
+    message: CompressedImageMessage, *, file: bool = False, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """Return a compressed image (JPEG, PNG, WebP) as to_bgr does a raw one.
 
-    Only with `upright` is it turned by its orientation tag: image_transport does not turn, so that
-    boxes and calibration stay valid.
+    file: it is of a file that the user has named. Then BMP and TIFF are read too, which nobody
+        sends, and it is turned by its orientation tag; image_transport does not turn, so that
+        boxes and calibration stay valid.
 
     Raises:
         ImageError: where the data are empty, cut short, too many pixels or no such picture.
@@ -244,7 +245,7 @@ def decode(
     if not data:
         raise ImageError("zero size", f"{name} has no data")
     try:
-        width, height = _read_header(data)
+        width, height = _read_header(data, file)
         _check_size(width, height, max_pixels)
         # a block of 8 x 8 pixels takes a bit of a JPEG at least
         if data.startswith(_JPEG) and width * height > 8 * 64 * len(data):
@@ -256,7 +257,7 @@ def decode(
     # the header ends within a field
     except (struct.error, IndexError):
         raise ImageError("truncated", f"{name}: {len(data)} bytes are cut short") from None
-    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    flags = cv2.IMREAD_COLOR | (0 if file else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -279,10 +280,11 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _read_header(data: bytes) -> tuple[int, int]:
+def _read_header(data: bytes, file: bool) -> tuple[int, int]:
     """Return width and height of a picture that is whole, as its header claims them.
 
-    OpenCV reports no size before it decodes, and fills what a cut file lacks with grey.
+    OpenCV reports no size before it decodes, and fills what a cut file lacks with grey; not so
+    with BMP and TIFF, which it refuses.
     """
     if data.startswith(_JPEG):
         return _read_jpeg_header(data)
@@ -292,7 +294,12 @@ def _read_header(data: bytes) -> tuple[int, int]:
         if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
             raise _cut(data)
         return _read_webp_header(data)
-    raise ImageError("decoding", f"{len(data)} bytes are no JPEG, PNG or WebP")
+    if file and data.startswith(b"BM"):
+        return _read_bmp_header(data)
+    if file and data.startswith((b"II*\0", b"MM\0*")):
+        return _read_tiff_header(data)
+    known = "JPEG, PNG, WebP, BMP or TIFF" if file else "JPEG, PNG or WebP"
+    raise ImageError("decoding", f"{len(data)} bytes are no {known}")
 
 
 def _cut(data: bytes) -> ImageError:
@@ -350,6 +357,26 @@ def _read_webp_header(data: bytes) -> tuple[int, int]:
         canvas = int.from_bytes(data[24:30], "little")
         return (canvas & 0xFFFFFF) + 1, (canvas >> 24) + 1
     raise ImageError("decoding", f"WebP begins with chunk {quote(str(kind))}, not with a picture")
+
+
+def _read_bmp_header(data: bytes) -> tuple[int, int]:
+    """Return width and height of a BMP; rows from the top down count below zero."""
+    (size,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<2H" if size == 12 else "<2i", data, 18)
+    return abs(width), abs(height)
+
+
+def _read_tiff_header(data: bytes) -> tuple[int, int]:
+    """Return width and height of a TIFF's first picture (TIFF 6.0, section 2)."""
+    order = "<" if data.startswith(b"II") else ">"
+    (start,) = struct.unpack_from(f"{order}I", data, 4)
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    edges = {256: 0, 257: 0}
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, _ = struct.unpack_from(f"{order}2HI", data, at)
+        if tag in edges:
+            (edges[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 8)
+    return edges[256], edges[257]
 
 
 def check_stamp(stamp: int, before: int | None) -> None:

@@ -20,7 +20,7 @@ from caer_ros.files import write_file
 from caer_ros.images import ImageError, decode
 from caer_ros.types import SECOND, CaerError
 
-PICTURES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
+PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Endings of files that are read as pictures, in lower case."""
 
 FOLDER_FPS = 10.0
@@ -193,7 +193,7 @@ def read_picture(path: Path) -> np.ndarray:
         if not path.is_file() and path.exists():
             raise VideoError(f"{path} is no file")
         data = path.read_bytes()
-        return decode(SimpleNamespace(format=path.suffix, data=data), upright=True)
+        return decode(SimpleNamespace(format=path.suffix, data=data), file=True)
     except OSError as error:
         raise VideoError(f"cannot read {path}: {error.strerror}") from error
     except ImageError as error:

@@ -66,3 +66,13 @@ def test_a_broken_engine_is_a_reason_of_the_choice(capsys, monkeypatch):
     assert found["auto chooses"]["value"] == (
         "torch (there is no NVIDIA GPU, openvino cannot run)"
     )
+
+
+def test_a_ros_of_wheels_has_no_need_of_ros_distro(capsys, monkeypatch):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    value = findings(capsys)[1]["distribution"]["value"]
+    assert value in ("kilted, of wheels", "jazzy, of wheels", "no ROS is sourced or installed")
+    monkeypatch.setattr(doctor, "distributions", list)
+    assert findings(capsys)[1]["distribution"]["value"] == "no ROS is sourced or installed"
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    assert findings(capsys)[1]["distribution"]["value"] == "humble"

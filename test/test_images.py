@@ -360,6 +360,9 @@ def test_formats_that_no_camera_sends_are_refused(kind):
         ("jpeg", b"", "zero size"),
         ("jpeg", b"hello, this is no image", "decoding"),
         ("webp", b"RIFF\x04\0\0\0WEBP", "decoding"),
+        # of files, not of messages
+        ("bmp", cv2.imencode(".bmp", np.zeros((4, 4, 3), np.uint8))[1].tobytes(), "decoding"),
+        ("tiff", cv2.imencode(".tiff", np.zeros((4, 4, 3), np.uint8))[1].tobytes(), "decoding"),
         ("16UC1; compressedDepth png", b"\0" * 20, "encoding"),
     ],
 )

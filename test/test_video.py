@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -235,10 +235,65 @@ def test_a_broken_picture_is_an_error(content: bytes, tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("ending", [".bmp", ".jpg", ".png", ".tif", ".tiff", ".webp"])
 def test_every_kind_of_picture_is_read(ending: str, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / f"a{ending}"), shade(77))
     assert np.abs(read_picture(tmp_path / f"a{ending}").astype(int) - 77).max() <= 2
+
+
+def bmp_of_1988(image: np.ndarray) -> bytes:
+    """Write a BMP with the header of OS/2 1.x; rows are multiples of four bytes here."""
+    height, width = image.shape[:2]
+    pixels = image[::-1].tobytes()
+    head = struct.pack("<2sIHHI", b"BM", 26 + len(pixels), 0, 0, 26)
+    return head + struct.pack("<I4H", 12, width, height, 1, 24) + pixels
+
+
+def big_endian_tiff(image: np.ndarray) -> bytes:
+    """Write a TIFF whose directory stands before its pixels, size in shorts."""
+    height, width = image.shape[:2]
+    pixels = image[..., ::-1].tobytes()
+    tags = [(256, 3, width), (257, 3, height), (258, 3, 8), (262, 3, 2), (273, 4, 122)]
+    tags += [(277, 3, 3), (278, 3, height), (279, 4, len(pixels)), (284, 3, 1)]
+    entries = b"".join(
+        struct.pack(">2HI", tag, kind, 1)
+        + (struct.pack(">Hxx", value) if kind == 3 else struct.pack(">I", value))
+        for tag, kind, value in tags
+    )
+    return b"MM\0*" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4) + pixels
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.bmp", bmp_of_1988), ("a.tif", big_endian_tiff)])
+def test_pictures_of_other_programs_are_read_or_known_to_be_cut(
+    name: str, write: Callable[[np.ndarray], bytes], tmp_path: Path
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    path = tmp_path / name
+    path.write_bytes(write(image))
+    assert np.array_equal(read_picture(path), image)
+    for share in (0.999, 0.9, 0.1, 0.002):
+        path.write_bytes(write(image)[: int(share * len(write(image)))])
+        with pytest.raises(VideoError, match=f"{name} cannot be read as a picture"):
+            read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "order", "places"),
+    [("a.bmp", bmp_of_1988, "<", (18, 20)), ("a.tif", big_endian_tiff, ">", (18, 30))],
+)
+def test_a_file_that_claims_too_many_pixels_is_not_decoded(
+    name: str,
+    write: Callable[[np.ndarray], bytes],
+    order: str,
+    places: Sequence[int],
+    tmp_path: Path,
+) -> None:
+    data = bytearray(write(np.zeros((48, 64, 3), np.uint8)))
+    for place, edge in zip(places, (30_000, 20_000), strict=True):
+        struct.pack_into(f"{order}H", data, place, edge)
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(VideoError, match="30000 x 20000 pixels, 64 megapixels are allowed"):
+        read_picture(tmp_path / name)
 
 
 def test_a_phone_s_picture_stands_upright(tmp_path: Path) -> None:

@@ -204,6 +204,6 @@ def _load(path: Path, offset: int, size: int, name: str) -> list[np.ndarray]:
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            return [decode(Encoded(file.read(size)), upright=True)]
+            return [decode(Encoded(file.read(size)), file=True)]
     except (OSError, ImageError) as error:
         raise DataError(f"{name} cannot be read: {error}") from error
