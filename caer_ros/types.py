@@ -110,8 +110,8 @@ class Face:
 class Person:
     """A tracked face at one stamp.
 
-    `person_id` is stable while tracked and never reused. `detected` is False where the box is the
-    tracker's prediction because the detector did not run or did not find the face.
+    `person_id` is stable while tracked and never reused. `detected` is False where the detector
+    did not find the face when it ran last, at this stamp or before.
     """
 
     person_id: str
@@ -124,10 +124,11 @@ class Person:
 class Reading:
     """What one person shows in one frame: the field-by-field twin of `caer_ros/msg/Emotion`.
 
-    `detected` is False where `face` is the tracker's prediction; `face.score` is then that of the
-    last detection. `bearing` is the unit vector (x, y, z) from the camera to the middle of the
-    face in the camera's optical frame (REP 103: x right, y down, z forward), or zeros where the
-    camera's calibration is unknown.
+    `detected` is False where the face was looked for and not found, so that `face` is the
+    tracker's prediction; `face.score` is then that of the last detection.
+    `bearing` is the unit vector (x, y, z) from the camera to the middle of the face in the
+    camera's optical frame (REP 103: x right, y down, z forward), or zeros where the camera's
+    calibration is unknown.
     `probabilities` has seven floats in `Emotion` order, smoothed, summing to 1; `clip_duration`
     and `since` are nanoseconds. `attention`, where the weights in use have a context stream, is
     the spatial attention of the last inference: float32 of shape (height, width), summing to 1.

@@ -32,12 +32,18 @@ YUNET_OUTPUTS = tuple(
 YUNET_SIZE = 320
 """Edge of the input in pixels where the model leaves it open."""
 
-BLAZEFACE_INPUTS = {"whole": (256, 256), "tile": (448, 320), "crop": (96, 96)}
+BLAZEFACE_INPUTS = {
+    "whole": (256, 256),
+    "tile": (256, 256),
+    "coarse": (128, 96),
+    "crop": (128, 96),
+}
 """Width and height in pixels to which the network is set for each kind of region. It was trained
 for the first, and is convolutional."""
 
-SURE_SIZE = 14.0
-"""Pixels of the input that a face has to have to be found (benchmarks/detection_range.py)."""
+SURE_SIZE, CLEAR_SIZE = 12.8, 16.0
+"""Pixels of the input that a face has to have to be found (benchmarks/detection_range.py), and to
+be found as exactly as in a larger one."""
 
 SCATTER = 1.2
 """How much longer than `detector.min_size` a face has to be, so that its box is never shorter."""
@@ -107,10 +113,10 @@ class FaceDetector:
     """BGR image in, faces out, the largest first.
 
     inputs: width and height of the network's input for each kind of `Region`, in pixels.
-    sure: length in pixels of the input from which on a face is found.
+    sure, clear: length in pixels of the input from which on a face is found, and found exactly.
     """
 
-    sure = SURE_SIZE
+    sure, clear = SURE_SIZE, CLEAR_SIZE
 
     def __init__(self, settings: DetectorSettings) -> None:
         """Load and compile the model.

@@ -198,7 +198,8 @@ class EmotionPipeline:
     def _track(self, state: FrameState) -> None:
         """Bring the camera's persons to the frame's stamp."""
         frame, camera = state.frame, state.camera
-        detecting = camera.skip == 0 or frame.faces is not None
+        resting = camera.search.rests(frame.stamp, camera.tracker.calm)
+        detecting = frame.faces is not None or (camera.skip == 0 and not resting)
         closely: Callable[[Face], float] = attrgetter("score")
         faces: Sequence[Face] = frame.faces or ()
         if detecting and frame.faces is None:
@@ -214,7 +215,9 @@ class EmotionPipeline:
                 persons = camera.tracker.update(faces, frame.stamp, closely)
             else:
                 persons = camera.tracker.predict(frame.stamp)
-            camera.keep(persons, detecting, self.engine.spec)
+            camera.keep(persons, self.engine.spec)
+        camera.reading = not camera.rested
+        camera.rested = resting and not detecting
 
     @property
     def _stride(self) -> int:

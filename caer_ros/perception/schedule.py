@@ -49,7 +49,6 @@ class PersonState:
 
     face_clip, context_clip: None where the network does not read such a stream, and for a context
         that all persons share.
-    visible: whether the last detection found the face; if not, the last prediction goes on.
     new_samples: samples since the last inference.
     due_since: stamp from which the clip waits for inference, None while it does not.
     """
@@ -57,7 +56,6 @@ class PersonState:
     person: Person
     face_clip: ClipBuffer | None
     context_clip: ClipBuffer | None
-    visible: bool = True
     new_samples: int = 0
     due_since: int | None = None
     prediction: PersonPrediction | None = None
@@ -70,6 +68,8 @@ class CameraState:
 
     scene_clip: the clip of the context that all its persons share, or None.
     skip: frames to come in which the detector does not run.
+    rested: whether it did not in this frame, because everybody keeps still; reading: whether a
+        static network reads in this frame. So looking and reading take turns where both are rare.
     """
 
     stamp: int
@@ -79,11 +79,13 @@ class CameraState:
     scene_clip: ClipBuffer | None
     clock: SampleClock = field(default_factory=SampleClock)
     skip: int = 0
+    rested: bool = False
+    reading: bool = True
     persons: dict[str, PersonState] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
 
-    def keep(self, persons: Sequence[Person], detected: bool, spec: NetworkSpec) -> None:
-        """Take in the tracker's persons; `detected` tells whether the detector ran for them."""
+    def keep(self, persons: Sequence[Person], spec: NetworkSpec) -> None:
+        """Take in the tracker's persons."""
         before = self.persons
         self.persons = {}
         for person in persons:
@@ -96,18 +98,17 @@ class CameraState:
                     ClipBuffer(spec.clip_length, spec.context_size) if own_scene else None,
                 )
             state.person = person
-            if detected:
-                state.visible = person.detected
             self.persons[person.person_id] = state
 
     def sample(self, frame: Frame, spec: NetworkSpec, crops: CropSettings, stride: int) -> None:
         """Cut what the network reads of each person who is visible, where a sample is due."""
-        beat = not spec.is_video or self.clock.tick(frame.stamp)
+        beat = self.clock.tick(frame.stamp) if spec.is_video else self.reading
         # who is new does not wait for the beat
         sampled = [
             state
             for state in self.persons.values()
-            if state.visible and (beat or (state.prediction is None and not state.new_samples))
+            if state.person.detected
+            and (beat or (state.prediction is None and not state.new_samples))
         ]
         if not sampled:
             return
@@ -159,7 +160,7 @@ def choose_due(
     if spec.is_video:
         due.sort(key=lambda item: item[0])
         share = sum(
-            frame.elapsed * sum(state.visible for state in frame.camera.persons.values())
+            frame.elapsed * sum(state.person.detected for state in frame.camera.persons.values())
             for frame in frames
         )
         del due[max(1, math.ceil(share / (stride * PERIOD))) :]

@@ -29,6 +29,9 @@ MIN_IOU = 0.3
 SPEED_MEMORY = 1.0
 """Seconds in which the speed of a face that is not found falls to 37 %."""
 
+CALM_SPEED = 1.0
+"""Lengths of a face a second; who is slower is where the prediction says, an image later."""
+
 TRY_AGAIN = SECOND // 2
 """Time after which a face that was no person yet is asked about again."""
 
@@ -165,11 +168,22 @@ class PersonTracker:
         self._ids = ids
         self._tracks: list[_Track] = []
         self._stamp = 0  # of no account before there are tracks
+        self._detected = 0  # stamp of the last update
 
     def expected(self, stamp: int) -> list[Face]:
         """Return where the faces followed, those on trial too, will be at `stamp`."""
         self._advance(stamp)
         return [track.moved() for track in self._tracks]
+
+    @property
+    def calm(self) -> bool:
+        """Whether all faces followed are persons who were found last time and hardly move."""
+        return all(
+            track.person_id is not None
+            and track.seen == self._detected
+            and np.linalg.norm(track.middle[:, 1]) < CALM_SPEED * track.size.max()
+            for track in self._tracks
+        )
 
     def update(
         self, faces: Sequence[Face], stamp: int, look: Look = attrgetter("score")
@@ -181,6 +195,7 @@ class PersonTracker:
         is at its predicted place. A face that names its person is that person's, at once.
         """
         self._advance(stamp)
+        self._detected = stamp
         pairs = self._match(faces, stamp)
         for t, f in pairs:
             self._tracks[t].correct(faces[f], stamp)
@@ -192,7 +207,10 @@ class PersonTracker:
         return self._persons(stamp)
 
     def predict(self, stamp: int) -> list[Person]:
-        """Return the persons at `stamp`, at which the detector did not run."""
+        """Return the persons at `stamp`, at which the detector did not run.
+
+        They count as detected if they were when it ran last.
+        """
         self._advance(stamp)
         return self._persons(stamp)
 
@@ -259,7 +277,7 @@ class PersonTracker:
 
     def _persons(self, stamp: int) -> list[Person]:
         persons = [
-            Person(t.person_id, t.moved(), stamp, t.seen == stamp)
+            Person(t.person_id, t.moved(), stamp, t.seen == self._detected)
             for t in self._tracks
             if t.person_id
         ]

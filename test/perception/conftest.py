@@ -24,8 +24,8 @@ class PaintedDetector:
     It does so in whole images only, of which `calls` counts how many there were.
     """
 
-    inputs = dict.fromkeys(("whole", "tile", "crop"), (10_000, 10_000))
-    sure = 1.0
+    inputs = dict.fromkeys(("whole", "tile", "coarse", "crop"), (10_000, 10_000))
+    sure = clear = 1.0
     least = 1.0
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class PaintedDetector:
 
     def detect(self, image: np.ndarray, region: Region | None = None) -> list[Face]:
         assert region is not None
-        assert region.kind == "whole"
+        assert region.kind in ("whole", "coarse")
         self.calls += 1
         rows, columns = np.nonzero(image[..., 2] == 255)
         marks = image[rows, columns, 1]

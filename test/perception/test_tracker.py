@@ -178,8 +178,22 @@ def test_between_detections_boxes_move_on() -> None:
     track = tracker()
     follow([lambda t: (100 + 300 * t, 100 - 60 * t)], 30, 1, track)
     (person,) = track.predict(SECOND + SECOND // 10)
-    assert not person.detected
+    assert person.detected  # when it was looked for last
     assert middle(person) == pytest.approx((430, 34), abs=4)
+
+
+def test_who_is_found_and_keeps_still_is_calm() -> None:
+    track = tracker()
+    assert track.calm
+    track.update([square(100, 100)], 0)
+    assert not track.calm  # on trial
+    follow([lambda _: (100, 100)], 30, 1, track)
+    assert track.calm
+    track.update([], SECOND + SECOND // 30)
+    assert not track.calm
+    walking = tracker()
+    follow([lambda t: (100 + 100 * t, 100)], 30, 1, walking)
+    assert not walking.calm
 
 
 def test_a_newcomer_beside_a_lost_person_does_not_shift_the_one_who_is_found() -> None:
@@ -294,12 +308,15 @@ def test_whatever_is_found_ids_are_unique_bounded_and_never_come_back(
     settings = TrackerSettings(birth=0.05, max_persons=4)
     track = PersonTracker(settings, person_ids("p"))
     gone: set[str] = set()
+    found: set[str] = set()
     before: set[str] = set()
     stamp = 0
     for faces, step, detect in images:
         stamp += step
         boxes = [square(*face) for face in faces]
         persons = track.update(boxes, stamp) if detect else track.predict(stamp)
+        if detect:
+            found = {p.person_id for p in persons if p.detected}
         ids = [p.person_id for p in persons]
         assert len(set(ids)) == len(ids) <= settings.max_persons
         assert ids == sorted(ids)
@@ -308,8 +325,8 @@ def test_whatever_is_found_ids_are_unique_bounded_and_never_come_back(
             assert person.stamp == stamp
             assert person.face.width >= 0.99
             assert np.isfinite([person.face.x1, person.face.y2]).all()
-            # nobody detected who was not among the faces
-            assert detect or not person.detected or step == 0
+            # nobody detected who was not when the detector ran last
+            assert person.detected == (person.person_id in found)
         gone |= before - set(ids)
         before = set(ids)
 
