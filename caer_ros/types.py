@@ -161,12 +161,27 @@ class Frame:
     """One camera image: uint8 BGR of shape (height, width, 3), read only, with its stamp in ns.
 
     `faces` are those that were found in it elsewhere, None where the own detector is to look.
+
+    Raises:
+        CaerError: where image or stamp are something else.
     """
 
     camera: str
     stamp: int
     image: np.ndarray
     faces: tuple[Face, ...] | None = None
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if not isinstance(image, np.ndarray):
+            kind = type(image).__name__
+            raise CaerError(f"image is {kind}, expected a uint8 array of (height, width, 3)")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise CaerError(
+                f"image is {image.dtype} {image.shape}, expected uint8 (height, width, 3)"
+            )
+        if not isinstance(self.stamp, int | np.integer):
+            raise CaerError(f"stamp is {self.stamp!r}, expected whole nanoseconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class EmotionPipeline:
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Read the persons in the newest frame of each camera, all of them in one batch.
 
-        A frame with the stamp of the camera's last one, or up to 0.1 s older, changes nothing and
+        A frame with the stamp of the camera's last one, or up to 0.5 s older, changes nothing and
         gets the last readings again. An older one starts the camera anew, and so, without being
         called a reset, does one of another size.
 
