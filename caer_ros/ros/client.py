@@ -10,8 +10,10 @@ with Process(node_command("-r", "image:=/camera/image_raw"), Path("node.log")) a
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,7 +68,35 @@ def enter_own_graph() -> None:
     prefixes = filter(None, [os.environ.get("AMENT_PREFIX_PATH"), sys.prefix])
     os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    domain, reservation = reserve_domain()
+    _reservations.append(reservation)
+    os.environ["ROS_DOMAIN_ID"] = str(domain)
+
+
+_reservations: list[socket.socket] = []
+"""Held until this process ends."""
+
+_numbers = itertools.count(os.getpid())
+"""Goes on, so that nobody meets the nodes of who was there before."""
+
+
+def reserve_domain() -> tuple[int, socket.socket]:
+    """Return a domain of 1 to 100 that nobody else on this machine reserves while the socket is
+    open.
+
+    Raises:
+        NodeError: where all are taken.
+    """
+    for number in itertools.islice(_numbers, 100):
+        domain = 1 + number % 100
+        reservation = socket.socket()
+        try:
+            reservation.bind(("127.0.0.1", 22100 + domain))
+        except OSError:
+            reservation.close()
+        else:
+            return domain, reservation
+    raise NodeError("all ROS domains from 1 to 100 are in use on this machine")
 
 
 @contextmanager

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +18,7 @@ from sensor_msgs.msg import Image
 from caer_ros.demo.material import GROUP
 from caer_ros.msg import EmotionArray
 from caer_ros.ros import client
-from caer_ros.ros.client import Client, NodeError, Process
+from caer_ros.ros.client import Client, NodeError, Process, reserve_domain
 from caer_ros.ros.conversions import to_image
 from caer_ros.ros.fast_dds import profile_variable
 
@@ -42,22 +40,6 @@ CONFIGURE = Transition.TRANSITION_CONFIGURE
 CLEANUP = Transition.TRANSITION_CLEANUP
 ACTIVATE = Transition.TRANSITION_ACTIVATE
 DEACTIVATE = Transition.TRANSITION_DEACTIVATE
-
-_numbers = itertools.count(os.getpid())
-
-
-def reserve_domain() -> tuple[int, socket.socket]:
-    """Return a domain of 1 to 100 that no other test run on this machine has, while the socket is
-    open."""
-    while True:
-        domain = 1 + next(_numbers) % 100
-        port = socket.socket()
-        try:
-            port.bind(("127.0.0.1", 22100 + domain))
-        except OSError:
-            port.close()
-        else:
-            return domain, port
 
 
 class Program(Process):

@@ -221,7 +221,9 @@ def test_who_is_forgotten_is_lost_at_once(graph, material, how):
     group = cv2.resize(cv2.imread(str(material / GROUP)), (640, 480))
     graph.start_active_node()
     heard = []
-    graph.node.create_subscription(EmotionEvent, "/caer/events", heard.append, 100)
+    # transient local: who appears before the node has found this subscriber is heard of too
+    qos = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    graph.node.create_subscription(EmotionEvent, "/caer/events", heard.append, qos)
     graph.spin(
         lambda: sum(event.kind == EmotionEvent.APPEARED for event in heard) == 5,
         "five persons appear",

@@ -2,7 +2,9 @@
 """Processes that end with us, and what is told of a node that does not do its work."""
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -11,7 +13,14 @@ from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle import LifecycleNode
 
 from caer_ros.ros import client
-from caer_ros.ros.client import Client, NodeError, Process, fast_dds_profile
+from caer_ros.ros.client import (
+    Client,
+    NodeError,
+    Process,
+    enter_own_graph,
+    fast_dds_profile,
+    reserve_domain,
+)
 from caer_ros.ros.fast_dds import profile_variable
 
 
@@ -70,7 +79,8 @@ def test_one_that_ended_by_itself_keeps_its_status(log):
 
 @pytest.fixture
 def listener():
-    with Client(domain_id=1 + os.getpid() % 100) as listener:
+    domain, reservation = reserve_domain()
+    with reservation, Client(domain_id=domain) as listener:
         yield listener
 
 
@@ -112,6 +122,26 @@ def test_a_transition_whose_response_gets_lost_has_been_made(listener, forgetful
 
     assert listener.change_state(Transition.TRANSITION_CONFIGURE)
     assert listener.state() == "inactive"
+
+
+def test_no_two_programs_of_a_machine_get_one_domain(monkeypatch, tmp_path):
+    for name in ("AMENT_PREFIX_PATH", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_DOMAIN_ID"):
+        monkeypatch.setenv(name, "")
+    held = [reserve_domain() for _ in range(3)]
+    enter_own_graph()
+    mine = int(os.environ["ROS_DOMAIN_ID"])
+    code = "from caer_ros.ros.client import reserve_domain as r; print([r() for _ in '12'])"
+    theirs = subprocess.check_output(
+        # whoever has our number begins to look where we did
+        [sys.executable, "-c", f"import os; os.getpid = lambda: {os.getpid()}; {code}"],
+        text=True,
+        cwd=tmp_path,
+    )
+    others = {int(number) for number in re.findall(r"\((\d+), <", theirs)}
+    assert len(others) == 2
+    assert len({mine, *others, *(domain for domain, _ in held)}) == 6
+    for _, reservation in held:
+        reservation.close()
 
 
 def test_before_the_first_diagnostics_there_are_no_values(listener):
