@@ -47,6 +47,7 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 _PANEL: Colour = (24, 24, 24)
 _PANEL_OPACITY = 0.72
 
+_Point = tuple[int, int]
 _Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom lie outside."""
 
@@ -62,6 +63,14 @@ def ink_on(colour: Colour) -> Colour:
     """Return black or white, whichever is easier to read on `colour`."""
     # above this luminance the contrast (WCAG 2.2) of black is the greater
     return BLACK if _luminance(colour) > 0.179 else WHITE
+
+
+def outline(box: _Box, dash: int) -> list[tuple[_Point, _Point]]:
+    """Return the lines around a box, as dashes of `dash` pixels unless that is 0."""
+    x1, y1, x2, y2 = box
+    corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
+    sides = zip(corners, corners[1:], strict=False)
+    return [piece for begin, end in sides for piece in _dashes(begin, end, dash)]
 
 
 def draw_readings(image: np.ndarray, readings: Iterable[Reading]) -> np.ndarray:
@@ -179,17 +188,14 @@ class _Style:
         return None
 
     def draw_box(self, canvas: np.ndarray, box: _Box, reading: Reading) -> None:
-        x1, y1, x2, y2 = box
-        corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
-        dash = 0 if reading.detected else 5 * self.line
+        pieces = outline(box, 0 if reading.detected else 5 * self.line)
         # the white rim shows the dark line on dark ground
         for colour, line in (
             (WHITE, self.line + 2),
             (person_colour(reading.person_id), self.line),
         ):
-            for begin, end in zip(corners, corners[1:], strict=False):
-                for a, b in _dashes(begin, end, dash):
-                    cv2.line(canvas, a, b, colour, line)
+            for a, b in pieces:
+                cv2.line(canvas, a, b, colour, line)
 
     def draw_bar(self, canvas: np.ndarray, bar: _Box, reading: Reading) -> None:
         x1, top, x2, bottom = bar
@@ -292,9 +298,7 @@ def _overlap(first: _Box, second: _Box) -> int:
     return max(0, width) * max(0, height)
 
 
-def _dashes(
-    begin: tuple[int, int], end: tuple[int, int], length: int
-) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def _dashes(begin: _Point, end: _Point, length: int) -> list[tuple[_Point, _Point]]:
     """Return the pieces of a line that are drawn: dashes of `length` pixels, or with 0 all."""
     distance = abs(end[0] - begin[0]) + abs(end[1] - begin[1])  # it is level or upright
     if not length or distance <= length:

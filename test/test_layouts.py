@@ -15,13 +15,19 @@ from caer_ros.paths import share_folder
 CONFIG = share_folder() / "config"
 LAYOUT = json.loads((CONFIG / "foxglove.json").read_text())
 TOPICS = {"/caer/emotions": EmotionArray, "/caer/events": EmotionEvent}
-OTHERS = {"/caer/debug_image", "/caer/debug_image/compressed", "/diagnostics"}
+OTHERS = {
+    "/caer/debug_image",
+    "/caer/debug_image/compressed",
+    "/caer/annotations",
+    "/diagnostics",
+}
 
 
 def panels(layout):
-    """Return the panels of a layout, a tree of halves."""
+    """Return the panels of a layout, a tree of halves; those in a tab too."""
     if isinstance(layout, str):
-        return [layout]
+        tabs = LAYOUT["configById"][layout].get("tabs", [])
+        return [layout, *(panel for tab in tabs for panel in panels(tab["layout"]))]
     return panels(layout["first"]) + panels(layout["second"])
 
 

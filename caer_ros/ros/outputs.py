@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -18,6 +17,7 @@ from caer_ros.msg import EmotionEvent as EventMessage
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.bearing import base_topic
 from caer_ros.perception.events import EmotionEvent, EventDetector
+from caer_ros.ros.annotations import find_messages, to_annotations
 from caer_ros.ros.conversions import to_compressed_image, to_emotion_array, to_event, to_image
 from caer_ros.ros.hri import HriFaces
 from caer_ros.ros.parameters import QOS_OVERRIDES
@@ -29,7 +29,8 @@ EVENTS_KEPT = 100
 
 class Outputs:
     """The publishers of a configured node: `~/emotions`, `~/events`, for each camera
-    `~/debug_image`, raw and as JPEG, and /humans/faces where `hri.publish` asks for it."""
+    `~/debug_image`, raw and as JPEG, and where foxglove_msgs is installed `~/annotations`; and
+    /humans/faces where `hri.publish` asks for it."""
 
     def __init__(self, node: LifecycleNode, cameras: list[str], settings: NodeSettings) -> None:
         self._node = node
@@ -47,16 +48,11 @@ class Outputs:
         own = settings.source != "hri"
         hri = settings.hri.publish or not own
         self._hri = HriFaces(node, settings.hri, own) if hri else None
-        self._debug_images: dict[str, tuple[Publisher, Publisher]] = {}
-        for camera in cameras:
-            topic = "~/debug_image" + (base_topic(camera) if len(cameras) > 1 else "")
-            raw, jpeg = (
-                node.create_publisher(
-                    kind, name, QoSProfile(depth=1), qos_overriding_options=QOS_OVERRIDES
-                )
-                for kind, name in ((Image, topic), (CompressedImage, f"{topic}/compressed"))
-            )
-            self._debug_images[camera] = raw, jpeg
+        self._foxglove = find_messages()
+        self._drawn = {
+            camera: self._create_drawn(base_topic(camera) if len(cameras) > 1 else "")
+            for camera in cameras
+        }
 
     def update(self, settings: NodeSettings) -> None:
         """Let live settings take effect from the next image on."""
@@ -69,14 +65,17 @@ class Outputs:
         self._tell(self._detector.update(result), frame_id)
         if self._hri:
             self._hri.publish(result, frame_id, image)
-        raw, jpeg = self._debug_images[result.camera]
-        wanted = raw.get_subscription_count(), jpeg.get_subscription_count()
-        if any(wanted):
+        wanted = {
+            k: p for k, p in self._drawn[result.camera].items() if p.get_subscription_count()
+        }
+        if "annotations" in wanted:
+            wanted["annotations"].publish(to_annotations(result, self._foxglove))
+        if wanted.keys() & {"raw", "jpeg"}:
             drawn = draw_readings(image, result.readings)
-            if wanted[0]:
-                raw.publish(to_image(drawn, result.stamp, frame_id))
-            if wanted[1]:
-                jpeg.publish(to_compressed_image(drawn, result.stamp, frame_id))
+            if "raw" in wanted:
+                wanted["raw"].publish(to_image(drawn, result.stamp, frame_id))
+            if "jpeg" in wanted:
+                wanted["jpeg"].publish(to_compressed_image(drawn, result.stamp, frame_id))
 
     def forget(self, camera: str) -> None:
         """Tell that nobody is followed in a camera any more."""
@@ -93,8 +92,22 @@ class Outputs:
         self._node.destroy_lifecycle_publisher(self._events)
         if self._hri:
             self._hri.close()
-        for publisher in itertools.chain(*self._debug_images.values()):
-            self._node.destroy_publisher(publisher)
+        for publishers in self._drawn.values():
+            for publisher in publishers.values():
+                self._node.destroy_publisher(publisher)
+
+    def _create_drawn(self, suffix: str) -> dict[str, Publisher]:
+        """Return the publishers of what is only drawn while somebody looks."""
+        image = f"~/debug_image{suffix}"
+        topics = {"raw": (Image, image), "jpeg": (CompressedImage, f"{image}/compressed")}
+        if self._foxglove:
+            topics["annotations"] = self._foxglove.ImageAnnotations, f"~/annotations{suffix}"
+        return {
+            name: self._node.create_publisher(
+                kind, topic, QoSProfile(depth=1), qos_overriding_options=QOS_OVERRIDES
+            )
+            for name, (kind, topic) in topics.items()
+        }
 
     def _tell(self, events: Iterable[EmotionEvent], frame_id: str) -> None:
         for event in events:

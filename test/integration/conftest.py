@@ -213,3 +213,21 @@ def vision_msgs(tmp_path_factory):
     }
     folder = tmp_path_factory.mktemp("vision")
     return generate(folder, "vision_msgs", definitions, ["std_msgs", "geometry_msgs"])
+
+
+@pytest.fixture(scope="session")
+def foxglove_msgs(tmp_path_factory):
+    """Return the variables with which a process finds foxglove_msgs."""
+    time = "builtin_interfaces/Time timestamp\n"
+    definitions = {
+        "Point2": "float64 x\nfloat64 y\n",
+        "Color": "float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n",
+        "PointsAnnotation": time + "uint8 LINE_LOOP=2\nuint8 LINE_LIST=4\nuint8 type\n"
+        "Point2[] points\nColor outline_color\nColor[] outline_colors\nColor fill_color\n"
+        "float64 thickness\n",
+        "TextAnnotation": time + "Point2 position\nstring text\nfloat64 font_size\n"
+        "Color text_color\nColor background_color\n",
+        "ImageAnnotations": "PointsAnnotation[] points\nTextAnnotation[] texts\n",
+    }
+    folder = tmp_path_factory.mktemp("foxglove")
+    return generate(folder, "foxglove_msgs", definitions, ["builtin_interfaces"])
