@@ -51,7 +51,8 @@ class Video:
         fps: images a second, in place of the file's own time.
 
     Attributes:
-        live: whether it is a camera or stream.
+        name: the source, without a password.
+        live: whether it is a camera or stream; not so the address of a file, which has a length.
         length: images to expect; None where that is not known.
         notes: what was found amiss, complete once the last image has come.
 
@@ -61,13 +62,15 @@ class Video:
 
     def __init__(self, source: Path | str | int, fps: float | None = None) -> None:
         self.source = source
+        # a password in an address is for the camera, not for pages, reports and logs
+        self.name = without_password(source)
         self.notes: list[str] = []
-        self.live = is_live(source)
-        self._capture = _open(str(source), self.live)
+        self._capture = _open(str(source), is_live(source))
         # turned here: OpenCV does not turn on all back ends, and 4.6 the wrong way
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.length = int(count) if 0 < count < 1e9 and not self.live else None
+        self.length = int(count) if 0 < count < 1e9 and not is_camera(source) else None
+        self.live = is_live(source) and self.length is None
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self._fps = fps or (rate if 0 < rate <= 1000 else _USUAL_FPS)
         self._own_time = fps is None
@@ -102,10 +105,10 @@ class Video:
                 decoded += 1
                 yield stamp, image if turn is None else cv2.rotate(image, turn)
         if not decoded:
-            raise VideoError(f"{self.source} holds no image that can be decoded")
+            raise VideoError(f"{self.name} holds no image that can be decoded")
         if unstamped:
             self.notes.append(
-                f"{unstamped} of the {index} images of {self.source} have no time that rises: "
+                f"{unstamped} of the {index} images of {self.name} have no time that rises: "
                 f"they follow at {self._fps:g} images a second; --fps sets another rate for all"
             )
 
@@ -178,9 +181,19 @@ def open_video(source: Path | str | int, fps: float | None = None) -> Video | Pi
 
 def is_live(source: Path | str | int) -> bool:
     """Tell whether a source is a camera (number or device file) or the address of a stream."""
-    if isinstance(source, int) or re.match(r"\d+$|[a-z][a-z0-9+.-]*://", str(source)):
+    return is_camera(source) or "://" in str(source)
+
+
+def is_camera(source: Path | str | int) -> bool:
+    """Tell whether a source is a camera of this machine: its number or its device file."""
+    if isinstance(source, int) or str(source).isdigit():
         return True
     return Path(source).is_char_device()
+
+
+def without_password(source: Path | str | int) -> str:
+    """Return a source as text, an address without name and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "", str(source))
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -235,8 +248,13 @@ def _open(source: str, live: bool) -> cv2.VideoCapture:
     else:
         capture = cv2.VideoCapture(source, cv2.CAP_V4L2)
     if not capture.isOpened():
-        reason = "cannot be opened" if live else "is no video that OpenCV reads"
-        raise VideoError(f"{source} {reason}")
+        reason = "is no video that OpenCV reads"
+        if is_camera(source):
+            found = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
+            reason = f"cannot be opened: is it plugged in, and free? Cameras here: {found}"
+        elif live:
+            reason = "cannot be opened: is the address right, and does it send?"
+        raise VideoError(f"{without_password(source)} {reason}")
     return capture
 
 

@@ -304,10 +304,24 @@ def test_a_phone_s_picture_stands_upright(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.jpg").shape == (64, 48, 3)
 
 
+def test_the_address_of_a_video_with_a_length_is_no_stream(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", [shade(i) for i in range(5)])
+    with Video(f"file://{path}") as video:
+        assert not video.live
+        assert video.length == len(list(video)) == 5
+
+
+def test_a_password_is_in_no_error() -> None:
+    with pytest.raises(VideoError, match="^http://127.0.0.1:9/a cannot be opened"):
+        Video("http://me:secret@127.0.0.1:9/a")
+
+
 def test_a_camera_s_images_have_the_machine_s_time_and_rise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_video(tmp_path / "v.mp4", [shade(i) for i in range(5)])
+    pictures = [cv2.imencode(".jpg", shade(i))[1].tobytes() for i in range(5)]
+    path = tmp_path / "v.mjpeg"  # without a length, as what a camera sends
+    path.write_bytes(b"".join(pictures))
     monkeypatch.setattr("caer_ros.video.time.time_ns", lambda: 7 * SECOND)
     with Video(f"file://{path}") as stream:  # FFmpeg reads any address alike
         assert stream.live

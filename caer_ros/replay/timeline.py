@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from typing import Any, NamedTuple
 from caer_ros.files import whole_file
 from caer_ros.replay.stream import Sink, Step
 from caer_ros.types import SECOND, CaerError, FrameResult
+
+FLUSH = 1.0
+"""Seconds after which rows are in the file, though hidden: what a killed process leaves."""
 
 
 class TimelineError(CaerError):
@@ -48,11 +52,15 @@ class TimelineWriter(Sink):
     def __init__(self, path: Path, untrained: bool = False) -> None:
         self._whole = whole_file(path)
         self._untrained = untrained
+        self._flushed = -FLUSH
 
     def take(self, step: Step) -> None:
         """Write the rows of a replay's step."""
         for row in rows(step.result):
             self.write(row)
+        if time.monotonic() > self._flushed + FLUSH:
+            self._file.flush()
+            self._flushed = time.monotonic()
 
     def write(self, row: Row) -> None:
         """Write `row`: stamp in seconds with nine digits, values with four."""
@@ -61,7 +69,7 @@ class TimelineWriter(Sink):
         self._csv.writerow((stamp, row.person_id, row.label, *values))
 
     def __enter__(self) -> TimelineWriter:
-        file = self._whole.__enter__()
+        file = self._file = self._whole.__enter__()
         if self._untrained:
             file.write("# untrained weights (random initialisation): labels mean nothing\n")
         self._csv = csv.writer(file, lineterminator="\n")

@@ -75,8 +75,10 @@ def main(args: argparse.Namespace) -> int:
     settings: PipelineSettings = load_settings(args.config)
     if args.weights:
         settings = replace(settings, engine=replace(settings.engine, weights=args.weights))
-    # what ends a service ends as Ctrl-C does, and loses nothing
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # what ends a service, or closes its terminal, ends as Ctrl-C does, and loses nothing
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _end)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(args.source, args.fps, _tell))
         if source.length == 1:
@@ -183,6 +185,12 @@ def describe_change(time: int, reading: Reading) -> str:
         f"{time / SECOND:7.3f}s  {reading.person_id:6}  {reading.emotion.label:9}  "
         f"{reading.confidence:10.2f}  {reading.face_weight:4.2f}  {reading.context_weight:5.2f}"
     )
+
+
+def _end(number: int, _: object) -> None:
+    # a terminal that closes says so twice, and a second Ctrl-C would interrupt
+    signal.signal(number, signal.SIG_IGN)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _tell(line: str) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import queue
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +14,7 @@ import numpy as np
 from caer_ros.images import ImageError
 from caer_ros.replay.bag import Bag, is_bag
 from caer_ros.types import Frame
-from caer_ros.video import Video, VideoError, is_live, open_video
+from caer_ros.video import Pictures, Video, VideoError, is_live, open_video, without_password
 
 RETRY = 1.0
 """Seconds from one try to the next to open a camera that has gone away."""
@@ -73,10 +72,10 @@ class Given(Source):
 class Film(Source):
     """Every image of a video, a picture or a folder of pictures, as fast as they are asked for."""
 
-    def __init__(self, path: Path, fps: float | None) -> None:
-        super().__init__(str(path))
-        self._video = open_video(path, fps)
-        self.length = self._video.length
+    def __init__(self, name: str, video: Video | Pictures) -> None:
+        super().__init__(name)
+        self._video = video
+        self.length = video.length
 
     def __iter__(self) -> Iterator[Frame]:
         for stamp, image in self._video:
@@ -126,14 +125,12 @@ class Camera(Source):
 
     live = True
 
-    def __init__(self, source: str, notify: Callable[[str], object]) -> None:
-        # a password in an address is for the camera, not for pages and reports
-        super().__init__(re.sub(r"(?<=://)[^/@]*@", "", source))
-        self._address = source
+    def __init__(self, video: Video, notify: Callable[[str], object]) -> None:
+        super().__init__(video.name)
+        self._address = video.source
         self._notify = notify
         self._newest: queue.Queue[Frame] = queue.Queue(1)
         self._closed = threading.Event()
-        video = Video(source)
         self._thread = threading.Thread(
             target=self._take_in, args=(video,), name="caer_camera", daemon=True
         )
@@ -208,7 +205,9 @@ def open_source(
     """
     if not isinstance(source, Path | str | int):
         return Given(source)
-    if is_live(source):
-        return Camera(str(source), notify)
-    path = Path(str(source))
-    return Recording(path) if is_bag(path) else Film(path, fps)
+    if not is_live(source) and is_bag(path := Path(str(source))):
+        return Recording(path)
+    video = open_video(source, fps)
+    if isinstance(video, Video) and video.live:
+        return Camera(video, notify)
+    return Film(without_password(source), video)

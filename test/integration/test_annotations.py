@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Foxglove draws over the camera's image, with foxglove_msgs generated from its definitions."""
+"""What Foxglove draws over the camera's image; foxglove_msgs is generated from its definitions."""
 
 from __future__ import annotations
 

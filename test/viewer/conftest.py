@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,30 @@ def stream(film: Path) -> Iterator[Stream]:
     stream = Stream(cv2.VideoCapture(str(film)).read()[1])
     yield stream
     stream.stop()
+
+
+@pytest.fixture
+def film_address(film: Path) -> Iterator[str]:
+    """Return the address of the film on a web server, which gives parts as they are asked for."""
+    data = film.read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            begin = int(re.findall(r"\d+", self.headers.get("Range", "0"))[0])
+            self.send_response(206)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+            self.send_header("Content-Length", str(len(data) - begin))
+            self.end_headers()
+            with suppress(OSError):  # the reader has what it needs
+                self.wfile.write(data[begin:])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{film.name}"
+    server.shutdown()
+    server.server_close()

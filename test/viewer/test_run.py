@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -22,11 +23,12 @@ RESULTS = {"report.html", "summary.json", "timeline.csv", "timeline.png"}
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """Run in an empty folder; the verb takes SIGTERM for itself."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Run in an empty folder; the verb takes signals for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.chdir(tmp_path)
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def written(folder):
@@ -83,19 +85,33 @@ def test_a_bag_and_a_folder_of_pictures_are_read(film, capsys):
         assert "images: 5 processed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_camera_is_read_until_ctrl_c_and_all_is_kept(stream, end):
     command = [sys.executable, "-m", "caer_ros.cli", "watch", stream.address, "--out", "out"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if "p0001" in line:
                 process.send_signal(end)
+                if end == signal.SIGHUP:  # as shells and kernel do
+                    process.send_signal(end)
                 break
         rest = process.stdout.read()
     assert process.returncode == 0
     assert "Look at out/report.html" in rest
     assert written("out") == RESULTS
     assert {row.person_id for row in read_timeline(Path("out/timeline.csv"))} == {"p0001"}
+
+
+def test_what_a_killed_process_had_written_can_be_found(stream):
+    command = [sys.executable, "-m", "caer_ros.cli", "watch", stream.address, "--out", "out"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 60
+        while not any(b"p0001" in f.read_bytes() for f in Path().glob(".out.*/out/.timeline*")):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        process.kill()
+    [rows] = Path().glob(".out.*/out/.timeline.csv.*")
+    assert "p0001" in rows.read_text()
 
 
 def test_ctrl_c_ends_the_wait_for_a_camera_too(stream):

@@ -24,6 +24,15 @@ def test_every_image_of_a_video_comes_with_its_time(film):
     assert frames[0].image.shape == (360, 640, 3)
 
 
+def test_the_address_of_a_file_is_read_as_that_file(film, film_address):
+    with open_source(film) as source:
+        there = [(frame.stamp, frame.image.sum()) for frame in source]
+    with open_source(film_address.replace("://", "://me:secret@")) as source:
+        assert (source.name, source.live, source.length) == (film_address, False, 36)
+        frames = [(frame.stamp, frame.image.sum()) for frame in source]
+    assert frames == there
+
+
 def test_a_folder_comes_in_order_at_the_rate_asked_for(tmp_path):
     for i in (1, 2, 10):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((30, 40, 3), i, np.uint8))
@@ -47,8 +56,8 @@ def test_a_bag_comes_with_its_topics_and_stamps(tmp_path, film, as_file):
     ("source", "reason"),
     [
         ("none.mp4", "none.mp4 does not exist"),
-        ("99", "99 cannot be opened"),
-        ("http://127.0.0.1:9/none.mjpg", "cannot be opened"),
+        ("99", "99 cannot be opened: is it plugged in, and free\\? Cameras here: "),
+        ("http://127.0.0.1:9/none.mjpg", "cannot be opened: is the address right"),
         (".", "no picture"),
     ],
 )
