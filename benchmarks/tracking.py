@@ -72,8 +72,12 @@ def follow(clip: Clip, detector: FaceDetector, settings: PipelineSettings) -> li
         for run in runs:
             if k % (RATE // run.rate) == 0:
                 run.search = run.search or FaceSearch(image.shape[1], image.shape[0], detector)
-                faces = run.search.find(image, stamp, run.tracker.expected(stamp))
-                run.compare(run.tracker.update(faces, stamp, look), truth)
+                if run.search.rests(stamp, run.tracker.calm):
+                    persons = run.tracker.predict(stamp)
+                else:
+                    faces = run.search.find(image, stamp, run.tracker.expected(stamp))
+                    persons = run.tracker.update(faces, stamp, look)
+                run.compare(persons, truth)
     return runs
 
 

@@ -64,7 +64,7 @@ def test_it_ends_too_when_the_block_breaks(sleeper, log):
 
 
 def test_one_that_ignores_ctrl_c_is_ended_all_the_same(sleeper, log, monkeypatch):
-    monkeypatch.setattr(client, "GRACE", 1.0)
+    monkeypatch.setattr(client, "GRACE", 5.0)
     with Process([*sleeper, "deaf"], log) as process:
         wait_for(log)
     assert process.status == -signal.SIGTERM
