@@ -120,6 +120,11 @@ class NetworkSpec:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= 4096:
                 raise WeightsError(f"{name} is {value!r}, expected {least} to 4096")
+        if not set(self.trained) <= {"face", "context"}:
+            raise WeightsError(f"trained is {self.trained!r}, expected names of streams")
+        told = self.provenance
+        if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
+            raise WeightsError(f"provenance is {told!r}, expected a text for each name")
         if self.is_video == (self.clip_length == 1):
             raise WeightsError(
                 f"clip_length is {self.clip_length}, which {self.architecture} cannot be"
@@ -155,7 +160,8 @@ def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
             for f in fields(NetworkSpec)
             if f.name in metadata or f.name != "film_temperature"  # younger than the format
         }
-    except (KeyError, ValueError) as error:
+    # what is nested too deep is a RecursionError
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path} has incomplete metadata ({error}); convert it anew") from error
     if classes != CLASSES:
         raise WeightsError(f"{path} has class order {classes}, expected {CLASSES}")

@@ -123,3 +123,20 @@ def test_a_full_disk_leaves_the_last_good_file(spec, weights):
     assert f"cannot write {weights}: File too large" in result.stderr
     assert weights.read_bytes() == before
     assert list(weights.parent.iterdir()) == [weights]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("classes", "5", "has incomplete metadata"),
+        ("mean", "[" * 5000, "has incomplete metadata"),
+        ("trained", "[5]", r"trained is \(5,\), expected names of streams"),
+        ("trained", "[[]]", "has metadata of another type"),
+        ("provenance", "5", "provenance is 5, expected a text for each name"),
+        ("provenance", '{"a": [1]}', "expected a text for each name"),
+    ],
+)
+def test_metadata_of_another_kind_are_refused(weights, name, value, text):
+    rewrite(weights, {name: value})
+    with pytest.raises(WeightsError, match=text):
+        read_spec(weights)
