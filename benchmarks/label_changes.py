@@ -5,6 +5,9 @@ Photos of faces under a moving, noisy camera: nothing happens in them, so every 
 mistake. Then two photos take turns at each place: a change is right, and timed. And the demo's
 video. What the network says is read once; then it is smoothed in each of the ways that are asked
 for.
+
+The photos are those of the demo's material. With `--ferplus` and `--half` they are 20 strangers of
+an archive of FER+, to judge by one half what was chosen by the other, or by the material.
 """
 
 from __future__ import annotations
@@ -12,11 +15,15 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 from tracking_scenes import (  # fmt: skip
     CLOTHES,
+    EDGE,
     HEIGHT,
+    SURROUNDINGS,
     WIDTH,
     Actor,
     Camera,
@@ -28,9 +35,11 @@ from tracking_scenes import (  # fmt: skip
 )
 
 from caer_ros.demo.material import LEAVING, VIDEO, fetch_material
+from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.perception.pipeline import EmotionPipeline, PipelineSettings
 from caer_ros.perception.smoothing import EmotionSmoother, SmoothingSettings
 from caer_ros.settings import build
+from caer_ros.training.datasets.ferplus import VOTES
 from caer_ros.types import SECOND, Emotion, Face, Frame
 from caer_ros.video import Video
 
@@ -174,6 +183,60 @@ def listen_to_photos(pipeline: EmotionPipeline) -> tuple[list[Said], list[Said]]
     return still, switched
 
 
+WANTED = {"neutral": 10, "happiness": 8, "surprise": 8, "sadness": 8, "anger": 6}
+"""How many pictures of each vote are drawn from FER+; the first 20 that show a face stay."""
+
+
+def strangers(archive: Path, half: int) -> list[Head]:
+    """Return 20 heads from pictures that six voters or more agree on, of even or odd index."""
+    with np.load(archive, allow_pickle=False) as ferplus:
+        images, votes = ferplus["images"], ferplus["votes"][:, : len(VOTES) - 3]
+    agreed = (votes.max(axis=1) >= 6) & (np.arange(len(images)) % 2 == half)
+    random = np.random.default_rng(100 + half)
+    picked: list[int] = []
+    for name, count in WANTED.items():
+        of_kind = np.flatnonzero(agreed & (votes.argmax(axis=1) == VOTES.index(name)))
+        picked += random.choice(of_kind, count, replace=False).tolist()
+    detector = FaceDetector(DetectorSettings())
+    heads = []
+    for number in random.permutation(picked):
+        front = _head_of(images[number])
+        around = cv2.copyMakeBorder(front, 100, 100, 100, 100, cv2.BORDER_REPLICATE)
+        if any(face.score > 0.6 for face in detector.detect(around)):
+            heads.append(Head(front, front))
+    detector.close()
+    return heads[:20]
+
+
+def _head_of(face: np.ndarray) -> np.ndarray:
+    edge = round(1.25 * EDGE / SURROUNDINGS)
+    head = np.full((EDGE, EDGE), int(np.median(face)), np.uint8)
+    inside = slice((EDGE - edge) // 2, (EDGE - edge) // 2 + edge)
+    head[inside, inside] = cv2.resize(face, (edge, edge), interpolation=cv2.INTER_CUBIC)
+    return cv2.cvtColor(cv2.GaussianBlur(head, (0, 0), 1), cv2.COLOR_GRAY2BGR)
+
+
+def listen_to_strangers(
+    pipeline: EmotionPipeline, heads: Sequence[Head], half: int
+) -> tuple[list[Said], list[Said]]:
+    """Return what is said of strangers as `listen_to_photos` does of the material."""
+    still: list[Said] = []
+    for n, (width, noise) in enumerate([(80, 6), (70, 8), (90, 6), (55, 8)]):
+        clip = row(heads[5 * n : 5 * n + 5], width, noise, 50 + 10 * half + n, STILL_SECONDS)
+        still += listen(pipeline, clip.frames()).values()
+    switched: list[Said] = []
+    for n in range(5):
+        order = np.random.default_rng(1000 * half + n + 7).permutation(len(heads))
+        sides = [
+            row(
+                [heads[m] for m in part], 75, 6, 60 + 10 * half + n, TURNS * SHOWN_SECONDS
+            ).frames()
+            for part in (order[:5], order[5:10])
+        ]
+        switched += listen(pipeline, _take_turns(*sides)).values()
+    return still, switched
+
+
 def _take_turns(one: Iterator[Image], other: Iterator[Image]) -> Iterator[Image]:
     for k, pair in enumerate(zip(one, other, strict=True)):
         yield pair[k // (SHOWN_SECONDS * RATE) % 2]
@@ -187,13 +250,20 @@ def main() -> None:
         metavar="NAME=VALUE,…",
         help="ways to smooth beside the default, e.g. time_constant=0.5,hold=0.2",
     )
+    parser.add_argument("--ferplus", type=Path, metavar="NPZ", help="an archive of FER+")
+    parser.add_argument("--half", type=int, choices=(0, 1), default=0, help="of that archive")
+    arguments = parser.parse_args()
     ways = [SmoothingSettings()]
-    for way in parser.parse_args().settings:
+    for way in arguments.settings:
         pairs = (pair.partition("=") for pair in way.split(","))
         ways.append(build(SmoothingSettings, {name: float(value) for name, _, value in pairs}))
     raw = {"smoothing.time_constant": 0.0}
     pipeline = EmotionPipeline.from_settings(build(PipelineSettings, raw))
-    still, switched = listen_to_photos(pipeline)
+    if arguments.ferplus:
+        heads = strangers(arguments.ferplus, arguments.half)
+        still, switched = listen_to_strangers(pipeline, heads, arguments.half)
+    else:
+        still, switched = listen_to_photos(pipeline)
     video = listen_to_video(pipeline)
     for way in ways:
         mistakes = [changes_per_minute(said, way) for said in still]
