@@ -109,7 +109,7 @@ def window(
 
 
 class BalancedSampler(Sampler[Draw]):
-    """Draws as many examples an epoch as there are, rare classes more often.
+    """Draws as many examples an epoch as there are, or `settings.draws`, rare classes more often.
 
     Each example comes up as often as its weight tells, rounded up or down by chance. Epoch and
     seed alone decide the draws: what was drawn before does not matter.
@@ -130,7 +130,8 @@ class BalancedSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.weights) // self.world
+        count = len(self.weights)
+        return min(self.settings.draws or count, count) // self.world
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng((self.settings.seed, self.epoch))

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
-from caer_ros.network.layers import FEATURES
+from caer_ros.network.layers import FEATURES, Encoder
 from caer_ros.network.model import CaerNet
 from caer_ros.training.settings import TrainSettings
 
 ABSENT = -1e4
 """Logit of a class that the example's data set does not have."""
 
+
+EARLY = 8
+"""Layers of an encoder up to the second pooling: two convolutions."""
 
 GATE_SHARPNESS = 4.0
 """How strongly the fusion weights shall follow the better stream: a power of its probability."""
@@ -111,13 +114,16 @@ class CaerModule(LightningModule):
 
     def on_train_start(self) -> None:
         frozen = self.settings.frozen
-        names = {"none": (), "face": ("face_encoder",)}.get(
+        names = {"none": (), "early": (), "face": ("face_encoder",)}.get(
             frozen, ("face_encoder", "context_encoder")
         )
         self._kept = [getattr(self.model, name) for name in names if hasattr(self.model, name)]
+        if frozen == "early":
+            encoders = [m for m in self.model.children() if isinstance(m, Encoder)]
+            self._kept = [layer for encoder in encoders for layer in list(encoder)[:EARLY]]
         for module in self._kept:
             module.requires_grad_(False)
-        if frozen != "none" and self.model.spec.streams == "both":
+        if frozen in ("face", "encoders") and self.model.spec.streams == "both":
             # what the classifier makes of a face, but not of a scene
             first, _, _, last = self.model.classifier
             assert isinstance(first, nn.Linear)

@@ -47,6 +47,11 @@ class TrainSettings:
 
     seed: int = setting(0, "of initial weights, sampling and augmentation", minimum=0)
     epochs: int = setting(12, "passes over the data", minimum=1)
+    draws: int = setting(
+        0,
+        "examples drawn an epoch, on all devices together; 0 for as many as there are",
+        minimum=0,
+    )
     batch_size: int = setting(32, "examples a step, on each device", minimum=1)
     optimizer: str = setting(
         "sgd", "with Nesterov momentum 0.9, or AdamW", choices=("sgd", "adamw")
@@ -94,9 +99,10 @@ class TrainSettings:
     )
     frozen: str = setting(
         "none",
-        "what stays as --init gave it: none, face (that stream and what the classifier makes of "
-        "it), or encoders (the scene encoder too)",
-        choices=("none", "face", "encoders"),
+        "what stays as --init gave it: none, early (the first two convolutions of the paper's "
+        "encoders), face (that stream and what the classifier makes of it), or encoders (the "
+        "scene encoder too)",
+        choices=("none", "early", "face", "encoders"),
     )
     anchor: float = setting(
         0.0,

@@ -48,6 +48,15 @@ def test_draws_depend_on_seed_and_epoch_alone():
     assert draws(0, 3) != draws(1, 3)
 
 
+@pytest.mark.parametrize(("draws", "drawn"), [(30, 30), (0, 100), (500, 100)])
+def test_an_epoch_may_be_shorter_than_the_data(draws, drawn):
+    sampler = BalancedSampler(LABELS, TrainSettings(draws=draws))
+    parts = [list(BalancedSampler(LABELS, TrainSettings(draws=draws), rank, 2)) for rank in (0, 1)]
+    assert len(sampler) == drawn
+    assert len({draw.index for draw in sampler}) == drawn
+    assert [len(part) for part in parts] == [drawn // 2] * 2
+
+
 def test_processes_share_the_draws_of_an_epoch():
     settings = TrainSettings(balance=0.3)
     parts = [list(BalancedSampler(LABELS, settings, rank, 3)) for rank in range(3)]

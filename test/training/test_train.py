@@ -437,3 +437,21 @@ def test_a_frozen_face_says_the_same_after_training_and_the_scene_has_learned(tm
     assert torch.equal(own["classifier.0.weight"][:, :256], before["classifier.0.weight"])
     assert torch.equal(own["classifier.3.weight"], before["classifier.3.weight"])
     assert own["classifier.0.weight"][:, 256:].abs().sum() > 0
+
+
+def test_early_layers_stay_and_later_ones_learn(tmp_path):
+    spec = NetworkSpec(architecture="caer_net", streams="face", face_size=24, clip_length=8)
+    start = CaerNet(spec).eval()
+    save_checkpoint(start, tmp_path / "start.safetensors", torch.float32)
+    network = NetworkSettings("caer_net", streams="face", face_size=24, clip_length=8)
+    settings = TrainSettings(epochs=1, batch_size=4, workers=0, frozen="early", network=network)
+    examples = scene_examples(8, 1)
+    train(settings, examples, examples, tmp_path / "run", [tmp_path / "start.safetensors"], {})
+    own = load_checkpoint(tmp_path / "run" / "weights.safetensors").state_dict()
+    learned = {
+        int(name.split(".")[1])
+        for name, before in start.half().float().state_dict().items()
+        if name.startswith("face_encoder") and "num_batches" not in name
+        if not torch.equal(own[name], before)
+    }
+    assert learned == {8, 9, 12, 13, 16, 17}

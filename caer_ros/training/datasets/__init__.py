@@ -10,6 +10,7 @@ A source is `<layout>:<path>`:
     boxes:<file>    lines of path,label,x1,y1,x2,y2
     scenes:<csv>    a table of pictures with face, label and source (`scenes.py`)
     folder:<dir>    <Class>/ with pictures or videos of scenes, or of face crops
+    clips:<source>  clips of 16 frames made of the stills of any of these (`made_clips.py`)
     synthetic:<n>   n drawn scenes (`caer_ros.training.synthetic`); synthetic-clips:<n> the same as
                     clips
 """
@@ -28,6 +29,7 @@ from tqdm import tqdm
 from caer_ros.training.datasets import box_list, class_folders, ferplus, scenes, synthetic
 from caer_ros.training.datasets.dataset import DataSet, held_out_groups
 from caer_ros.training.datasets.files import LabelledFile
+from caer_ros.training.datasets.made_clips import make_clips
 from caer_ros.training.datasets.media import read_frames
 from caer_ros.training.examples import DataError, Example, one_hot
 from caer_ros.types import Face
@@ -37,6 +39,9 @@ __all__ = ["SPLITS", "DataSet", "add_data_arguments", "own_splits", "read"]
 Item = TypeVar("Item", LabelledFile, Example)
 
 SPLITS = ("train", "validation", "test", "all")
+
+CLIPS = "clips:"
+"""What makes a source of stills one of clips."""
 
 
 class Reader(NamedTuple):
@@ -76,8 +81,8 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, several: bool = False
         action="append" if several else "store",
         required=True,
         metavar="LAYOUT:PATH",
-        help=f"{', '.join(READERS)}; and where it lies (docs/training.md)"
-        + ("; may be repeated" if several else ""),
+        help=f"{', '.join(READERS)}; and where it lies; {CLIPS} before it for clips made of "
+        "stills (docs/training.md)" + ("; may be repeated" if several else ""),
     )
     parser.add_argument("--faces", action="store_true", help="the pictures are face crops")
 
@@ -91,13 +96,15 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
     that cannot be decoded are left out and named in the result.
 
     Args:
-        source: `<layout>:<path>`, see above.
+        source: `<layout>:<path>`, see above; with `clips:` before it, clips made of its stills.
         split: one of `SPLITS`.
         faces: the pictures are face crops already: no face is looked for, there is no scene.
 
     Raises:
         DataError: for a source that is missing, of another layout, or without such a split.
     """
+    if source.startswith(CLIPS):
+        return make_clips(read(source.removeprefix(CLIPS), split, faces=faces))
     reader, root = _parse(source)
     named = reader.own_splits(root)
     if split == "test" and "test" not in named:
@@ -112,7 +119,7 @@ def read(source: str, split: str = "all", *, faces: bool = False) -> DataSet:
 
 def own_splits(source: str) -> tuple[str, ...]:
     """Return the splits that the data set itself makes, none for one that makes none."""
-    reader, root = _parse(source)
+    reader, root = _parse(source.removeprefix(CLIPS))
     return reader.own_splits(root)
 
 
