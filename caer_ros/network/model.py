@@ -121,13 +121,18 @@ class CaerNet(nn.Module):
         An encoder for frames reads the newest one of a clip: a scene hardly changes in its 1.6
         seconds, and one frame costs a sixteenth.
         """
-        if self.spec.context_encoder == "caer":
-            return self.context_encoder(self.context_normalize(contexts))
-        if self.spec.is_video:
+        return self.project(self.scene_maps(contexts))
+
+    def scene_maps(self, contexts: Tensor) -> Tensor:
+        """Return what the scene encoder itself makes of each scene, its own channels wide."""
+        if self.spec.is_video and self.spec.context_encoder != "caer":
             # as floats, for TensorRT slices no uint8
             contexts = contexts.to(self.context_normalize.mean.dtype)[:, -1]
-        features = self.context_encoder(self.context_normalize(contexts))
-        return self.context_projection(features)
+        return self.context_encoder(self.context_normalize(contexts))
+
+    def project(self, maps: Tensor) -> Tensor:
+        """Bring `scene_maps` to the 256 channels that are attended to."""
+        return maps if self.spec.context_encoder == "caer" else self.context_projection(maps)
 
     def attend(
         self, features: Tensor, face: Tensor | None, context_index: Tensor | None = None

@@ -73,7 +73,8 @@ class Look:
 
     shift, zoom, angle: of the face box, in parts of its side, as a factor, in degrees.
     light: gain at the left, right, top and bottom edge, or None for even light.
-    table: uint8 (256, 1, 3), new value of each value and channel. blur: float32 kernel.
+    table: uint8 (256, 1, 3), new value of each value and channel. dark: the part of the light that
+    the table leaves. blur: float32 kernel.
     shrink: factor. noise: standard deviation in grey levels. quality: of the JPEG, 0 for none.
     cover: what stands before the face. face_only: the scene is only mirrored and cut.
     occlusion: (left, top, right, bottom) in parts of the face crop, and the BGR fill.
@@ -87,6 +88,7 @@ class Look:
     grey: bool = False
     light: tuple[float, float, float, float] | None = None
     table: np.ndarray | None = None
+    dark: float = 1.0
     blur: np.ndarray | None = None
     shrink: float = 1.0
     noise: float = 0.0
@@ -95,6 +97,17 @@ class Look:
     cover: Cover | None = None
     face_only: bool = False
     corner: tuple[float, float] | None = None
+
+    @property
+    def hides_face(self) -> bool:
+        """Whether the face lost more than the scene: it is covered, or alone was spoilt.
+
+        Not where the light of the whole frame is gone: a dark room says nothing of a mood.
+        """
+        covered = self.cover is not None or self.occlusion is not None
+        if self.face_only:
+            return covered or self.blur is not None or self.shrink > 2 or self.dark < 1
+        return covered and self.dark == 1
 
     def move(self, box: Face) -> Face:
         """Return `box` shifted and zoomed."""
@@ -161,6 +174,7 @@ def draw_look(settings: AugmentSettings, size: int, rng: np.random.Generator) ->
         grey=rng.random() < settings.grey,
         light=_draw_light(rng) if rng.random() < settings.side_light else None,
         table=_draw_table(settings, low_light, dark, rng),
+        dark=dark,
         blur=blur,
         shrink=rng.uniform(1.0, 4.0) if rng.random() < settings.low_resolution else 1.0,
         noise=(rng.uniform(1, 12) if rng.random() < settings.noise else 0.0)

@@ -115,7 +115,18 @@ def motion(length: float, angle: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-DAMAGES = ("mouth", "mask", "eyes", "blur", "dark", "noise", "roll", "small", "jpeg")
+DAMAGES = (
+    "mouth",
+    "mask",
+    "eyes",
+    "blur",
+    "dark",
+    "bright",
+    "noise",
+    "roll",
+    "small",
+    "jpeg",
+)
 """Ways to spoil a picture that a network can be judged by, see `damaged`."""
 
 AREAS = ("frame", "face")
@@ -127,10 +138,11 @@ def damaged(
     """Return a copy of `image`, uint8 BGR, with one kind of damage of a fixed strength.
 
     mouth, eyes: a grey patch; mask: a light blue one, narrow at the chin. blur: a motion by 16 %
-    of the face, in a direction that `rng` draws. dark: 0.15 of the light. noise: a deviation of
-    25 grey levels. roll: the camera turned by 30 degrees about the face, to either side. small:
-    as if the face had 20 pixels. jpeg: quality 30. Of blur to jpeg, but for roll, `area` is the
-    whole frame, or the face and what lies within half its size: who moves, a face in shadow.
+    of the face, in a direction that `rng` draws. dark: 0.15 of the light. bright: 2.5 times the
+    light, what is too much is white. noise: a deviation of 25 grey levels. roll: the camera
+    turned by 30 degrees about the face, to either side. small: as if the face had 20 pixels.
+    jpeg: quality 30. Of blur to jpeg, but for roll, `area` is the whole frame, or the face and
+    what lies within half its size: who moves, a face in shadow.
     """
     if kind in ("mouth", "eyes"):
         return Cover(kind).draw(image, face)
@@ -160,6 +172,8 @@ def _spoiled(kind: str, image: np.ndarray, side: float, rng: np.random.Generator
         return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
     if kind == "dark":
         return (0.15 * image).astype(np.uint8)
+    if kind == "bright":
+        return np.minimum(2.5 * image, 255).astype(np.uint8)
     if kind == "noise":
         noise = rng.standard_normal(image.shape, dtype=np.float32) * 25
         return np.clip(image + noise, 0, 255).astype(np.uint8)

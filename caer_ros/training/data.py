@@ -30,6 +30,7 @@ class Draw(NamedTuple):
 class CropDataset(Dataset):
     """Crops of examples: `faces` and `contexts` as the network takes them, `target` (7,).
 
+    `classes`, bool (7,): which its data set has. `hidden`, bool: `Look.hides_face`.
     `taught`, float32 (N, 7), is what teachers say of each example; `distillation` its share.
 
     Indexed with a `Draw` it augments by the draw's seed, so that a run can be repeated and
@@ -71,11 +72,6 @@ class CropDataset(Dataset):
             draw, size = Draw(draw, 0, self.spec.face_size), self.spec.face_size
         example = self.examples[draw.index]
         frames, boxes = window(example, self.spec.clip_length, start)
-        target = example.target if self.soft_votes else one_hot(example.label)
-        if example.searched is not None and self.searched:
-            target = target + self.searched * (one_hot(example.searched) - target)
-        if self.taught is not None:
-            target = target + self.distillation * (self.taught[draw.index] - target)
         faces, contexts = cut(
             example,
             frames,
@@ -86,11 +82,21 @@ class CropDataset(Dataset):
             face_size=size,
             hide_face=self.hide_face,
         )
-        item: dict[str, np.ndarray] = {"target": target, "classes": class_mask(example)}
+        item = {**self.lesson(draw.index), "hidden": np.array(look.hides_face)}
         for name, pictures in (("faces", faces), ("contexts", contexts)):
             if pictures is not None:
                 item[name] = pictures if self.spec.is_video else pictures[0]
         return item
+
+    def lesson(self, index: int) -> dict[str, np.ndarray]:
+        """Return what an example teaches, however it is drawn: `target` and `classes` (7,)."""
+        example = self.examples[index]
+        target = example.target if self.soft_votes else one_hot(example.label)
+        if example.searched is not None and self.searched:
+            target = target + self.searched * (one_hot(example.searched) - target)
+        if self.taught is not None:
+            target = target + self.distillation * (self.taught[index] - target)
+        return {"target": target, "classes": class_mask(example)}
 
 
 def window(
@@ -170,23 +176,27 @@ class CaerData(LightningDataModule):
         super().__init__()
         self.settings = settings
         hide = settings.hide_face
-        self.train = CropDataset(
-            train,
-            spec,
-            settings.augment,
-            settings.soft_votes,
-            hide,
-            settings.searched,
-            taught,
-            settings.distillation,
+        self.labels = [int(example.label) for example in train]
+        self.crops = (
+            CropDataset(
+                train,
+                spec,
+                settings.augment,
+                settings.soft_votes,
+                hide,
+                settings.searched,
+                taught,
+                settings.distillation,
+            ),
+            CropDataset(validation, spec, AugmentSettings(), hide_face=hide),
         )
-        self.validation = CropDataset(validation, spec, AugmentSettings(), hide_face=hide)
+        self.train: Dataset = self.crops[0]
+        self.validation: Dataset = self.crops[1]
 
     def train_dataloader(self) -> DataLoader:
-        labels = [int(example.label) for example in self.train.examples]
         world = self.trainer.world_size if self.trainer else 1
         rank = self.trainer.global_rank if self.trainer else 0
-        sampler = BalancedSampler(labels, self.settings, rank, world)
+        sampler = BalancedSampler(self.labels, self.settings, rank, world)
         return self._loader(self.train, sampler=sampler, drop_last=len(sampler) > self.batch_size)
 
     def val_dataloader(self) -> DataLoader:
@@ -196,7 +206,7 @@ class CaerData(LightningDataModule):
     def batch_size(self) -> int:
         return self.settings.batch_size
 
-    def _loader(self, data: CropDataset, **options: Any) -> DataLoader:
+    def _loader(self, data: Dataset, **options: Any) -> DataLoader:
         return DataLoader(
             data,
             self.batch_size,

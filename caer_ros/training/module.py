@@ -64,8 +64,7 @@ class CaerModule(LightningModule):
         if self.model.spec.streams == "both":
             loss = self._loss_of_both(batch)
         else:
-            logits = self.model.logits(batch.get("faces"), batch.get("contexts")).scores
-            loss = self._loss(logits, batch)
+            loss = self._loss(self._logits(batch), batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["target"]))
         return loss
 
@@ -74,11 +73,26 @@ class CaerModule(LightningModule):
             logits.float(), batch["target"], batch["classes"], self.settings.label_smoothing
         )
 
+    def _vectors(self, batch: dict[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
+        """Return what the streams make of a batch, from pictures or from kept scene maps."""
+        model = self.model
+        face = model.encode_face(batch["faces"]) if model.spec.has_face else None
+        if not model.spec.has_context:
+            return face, None
+        if "maps" in batch:
+            features = model.project(batch["maps"].to(model.normalize.mean.dtype))
+        else:
+            features = model.encode_context(batch["contexts"])
+        return face, model.attend(features, face)[0]
+
+    def _logits(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.model.fuse(*self._vectors(batch))[0]
+
     def _loss_of_both(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the loss of both streams, one of them dropped at times, and of each by itself."""
         model, settings = self.model, self.settings
-        face = model.encode_face(batch["faces"])
-        context, _ = model.attend(model.encode_context(batch["contexts"]), face)
+        face, context = self._vectors(batch)
+        assert face is not None and context is not None
         chance = torch.rand(len(face), 1, device=face.device)
         rate = settings.stream_dropout / 2
         logits, _ = model.fuse(face * (chance >= rate), context * (chance < 1 - rate))
@@ -98,7 +112,7 @@ class CaerModule(LightningModule):
                 (log_shares(part.detach(), classes) * batch["target"]).sum(dim=1)
                 for part in (from_face, from_scene)
             ]
-            wanted = torch.sigmoid(GATE_SHARPNESS * (known[1] - known[0]))
+            wanted = torch.sigmoid(GATE_SHARPNESS * (known[1] - known[0])) * batch["hidden"]
             weight = model.fusion(face, context.detach())[:, 1].float().clamp(1e-4, 1 - 1e-4)
             entropy = wanted * weight.log() + (1 - wanted) * (1 - weight).log()
             loss = loss - settings.gate * entropy.mean()
@@ -108,8 +122,7 @@ class CaerModule(LightningModule):
         self.validated = []
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        logits = self.model.logits(batch.get("faces"), batch.get("contexts")).scores
-        logits = logits.float().masked_fill(~batch["classes"], ABSENT)
+        logits = self._logits(batch).float().masked_fill(~batch["classes"], ABSENT)
         self.validated.append((logits.cpu(), batch["target"].cpu()))
 
     def on_train_start(self) -> None:

@@ -117,8 +117,15 @@ class TrainSettings:
     )
     gate: float = setting(
         0.0,
-        "how much the fusion weights learn directly which stream knows the label of an example",
+        "how much the fusion weights learn directly which stream knows the label where a face is "
+        "hidden or spoilt, and to stay with the face where it is clear or all the frame is spoilt",
         minimum=0.0,
+    )
+    versions: int = setting(
+        0,
+        "draws of each example, the first as it is, that a frozen scene encoder reads once; its "
+        "features are kept beside the run, and epochs choose among them; 0 draws anew each time",
+        minimum=0,
     )
     hide_face: bool = setting(
         True, "the face is black in the scene, as the robot hides it; no is for studies"

@@ -42,6 +42,7 @@ from caer_ros.network.spec import WeightsError, export_name, read_spec
 from caer_ros.training.data import CaerData
 from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.examples import DataError, Example, fingerprint
+from caer_ros.training.features import FeatureDataset
 from caer_ros.training.metrics import measure
 from caer_ros.training.module import CaerModule
 from caer_ros.training.settings import TrainSettings, read_settings
@@ -242,10 +243,20 @@ def train(
             f"{settings.devices} devices of accelerator {settings.accelerator!r} cannot be used "
             f"here: {error}"
         ) from error
+    if settings.versions and not (settings.frozen == "encoders" and spec.has_context):
+        raise CaerError(
+            f"versions is {settings.versions}: only the scene encoder of a run with `frozen: "
+            "encoders` says the same in every epoch; set one or the other"
+        )
     taught = taught_by(teachers, train_examples) if teachers else None
     data = CaerData(train_examples, validation_examples, model.spec, settings, taught)
     # not before all fits together: what could not even start leaves the folder to the next try
     _claim(output, settings, provenance.get("data", ""), init, teachers)
+    if settings.versions:
+        crops, seen = data.crops
+        beside = output.parent
+        data.train = FeatureDataset(crops, model, settings.versions, settings.precision, beside)
+        data.validation = FeatureDataset(seen, model, 1, settings.precision, beside)
     last = output / "last.ckpt"
     try:
         trainer.fit(

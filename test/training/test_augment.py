@@ -97,3 +97,23 @@ def test_low_light_is_darker():
 def test_a_box_moves_by_parts_of_its_longer_side():
     moved = Look(shift=(0.1, -0.2), zoom=2.0).move(Face(0, 0, 20, 40, 0.5))
     assert moved == Face(-6, -28, 34, 52, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "face_only", "hides"),
+    [
+        ({}, 0.0, False),
+        ({"cover": 1.0}, 0.0, True),
+        ({"occlusion": 1.0}, 0.0, True),
+        ({"motion": 1.0}, 0.0, False),
+        ({"motion": 1.0}, 1.0, True),
+        ({"dark": 1.0}, 0.0, False),
+        ({"dark": 1.0}, 1.0, True),
+        ({"cover": 1.0, "dark": 1.0}, 0.0, False),
+        ({"flip": 1.0, "noise": 1.0}, 1.0, False),
+    ],
+)
+def test_a_look_tells_whether_the_face_lost_more_than_the_scene(changes, face_only, hides):
+    settings = AugmentSettings(**changes, face_only=face_only)
+    looks = [draw_look(settings, 64, np.random.default_rng(seed)) for seed in range(5)]
+    assert {look.hides_face for look in looks} == {hides}

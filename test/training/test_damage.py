@@ -39,7 +39,7 @@ def test_a_cover_touches_nothing_but_its_part(kind: str, image: np.ndarray) -> N
     assert 60 + 60 * left - 1 <= columns.min() and columns.max() <= 60 + 60 * right + 1
 
 
-@pytest.mark.parametrize("kind", ["blur", "dark", "noise", "small", "jpeg"])
+@pytest.mark.parametrize("kind", ["blur", "dark", "bright", "noise", "small", "jpeg"])
 def test_what_happens_to_the_face_alone_ends_near_it(kind: str, image: np.ndarray) -> None:
     alone = damaged(kind, image, FACE, "face", np.random.default_rng(0))
     whole = damaged(kind, image, FACE, "frame", np.random.default_rng(0))

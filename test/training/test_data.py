@@ -82,7 +82,7 @@ def test_a_face_crop_of_the_right_size_is_left_alone():
     spec = NetworkSpec(streams="face", face_size=48)
     item = CropDataset([example([crop])], spec, AugmentSettings())[0]
     assert np.array_equal(item["faces"], even_light(crop))
-    assert set(item) == {"faces", "target", "classes"}
+    assert set(item) == {"faces", "target", "classes", "hidden"}
 
 
 def test_the_face_is_hidden_in_the_scene_and_only_there():
