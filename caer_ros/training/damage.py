@@ -129,6 +129,12 @@ DAMAGES = (
 )
 """Ways to spoil a picture that a network can be judged by, see `damaged`."""
 
+
+def darkened(pictures: np.ndarray) -> np.ndarray:
+    """Return uint8 pictures with 0.15 of their light."""
+    return (0.15 * pictures).astype(np.uint8)
+
+
 AREAS = ("frame", "face")
 
 
@@ -171,7 +177,7 @@ def _spoiled(kind: str, image: np.ndarray, side: float, rng: np.random.Generator
         kernel = motion(0.16 * side, rng.uniform(0, math.pi))
         return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
     if kind == "dark":
-        return (0.15 * image).astype(np.uint8)
+        return darkened(image)
     if kind == "bright":
         return np.minimum(2.5 * image, 255).astype(np.uint8)
     if kind == "noise":

@@ -24,7 +24,7 @@ from caer_ros.network.spec import CLASSES, NetworkSpec, read_spec, resolve_weigh
 from caer_ros.perception.boxes import corners, iou
 from caer_ros.perception.detector import DetectorSettings, FaceDetector
 from caer_ros.training.cut import boxes_of, check, class_mask, cut
-from caer_ros.training.damage import AREAS, DAMAGES, damaged
+from caer_ros.training.damage import AREAS, DAMAGES, damaged, darkened
 from caer_ros.training.datasets import SPLITS, add_data_arguments, own_splits, read
 from caer_ros.training.examples import DataError, Example, fingerprint
 from caer_ros.training.metrics import Metrics, calibration, measure, paired_interval
@@ -34,7 +34,7 @@ BATCH = 32
 """Windows given to the engine at once."""
 
 
-SCENES = ("shown", "shuffled", "hidden")
+SCENES = ("shown", "shuffled", "hidden", "dark")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class Conditions:
     """How examples are shown.
 
     damage: a kind of `damage.DAMAGES`, or "" for none; area: of the frame or the face alone.
-    scene: shown as it is, that of another example in its place, or black. A gain that stays with
-    shuffled scenes is none.
+    scene: shown as it is, that of another example in its place, black, or as `damaged` makes it
+        dark while the face stays in the light. A gain that stays with shuffled scenes is none; a
+        dark room alone makes nobody sad.
     """
 
     damage: str = ""
@@ -147,6 +148,9 @@ class Showing:
         elif scene == "hidden":
             assert contexts is not None
             contexts = np.zeros_like(contexts)
+        elif scene == "dark":
+            assert contexts is not None
+            contexts = darkened(contexts)
         yield from _windows(faces, contexts, self.spec)
 
     def _cut(self, index: int) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -367,7 +371,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scene",
         choices=SCENES,
         default="shown",
-        help="another example's scene, or none, in place of the own: a control",
+        help="another example's scene, none, or the own in the dark: a control",
     )
     parser.add_argument(
         "--against",

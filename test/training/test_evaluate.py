@@ -202,7 +202,7 @@ def test_a_damaged_picture_is_the_same_for_every_network() -> None:
         assert not np.array_equal(first, other)
 
 
-def test_the_scene_of_another_or_none_is_a_control() -> None:
+def test_the_scene_of_another_or_none_or_in_the_dark_is_a_control() -> None:
     def example(grey: int) -> Example:
         frame = np.full((60, 80, 3), grey, np.uint8)
         return Example(str(grey), "g", one_hot(H), partial(list, [frame]), (Face(1, 1, 9, 9),))
@@ -216,6 +216,7 @@ def test_the_scene_of_another_or_none_is_a_control() -> None:
 
     assert middles("shown") == [50, 100, 150, 200]
     assert middles("hidden") == [0] * 4
+    assert middles("dark") == [7, 15, 22, 30]
     shuffled = middles("shuffled")
     assert sorted(shuffled) == [50, 100, 150, 200]
     assert all(one != other for one, other in zip(shuffled, middles("shown"), strict=True))
