@@ -16,7 +16,7 @@ PERIOD = SECOND // 10
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How often a video network reads a person's clip."""
+    """How often a video network reads a person's clip, and a static one the scene."""
 
     stride: int = setting(
         8,
@@ -25,6 +25,14 @@ class ClipSettings:
         "of 16 by 8)",
         minimum=1,
         maximum=16,
+        live=True,
+    )
+    scene_rate: float = setting(
+        2.0,
+        "times a second that a static network with a scene stream looks at the scene, which "
+        "changes more slowly than a face and costs more",
+        minimum=0.1,
+        maximum=100.0,
         live=True,
     )
 
@@ -66,6 +74,11 @@ class ClipBuffer:
         self._pictures = np.empty((length, size, size, 3), np.uint8)
         self._stamps: list[int] = []
         self._next = 0
+
+    @property
+    def newest(self) -> int | None:
+        """The stamp of the newest sample, None before the first."""
+        return self._stamps[-1] if self._stamps else None
 
     def add(self, stamp: int) -> np.ndarray:
         """Return the room for the sample at `stamp`, to be filled; the oldest one gives way.

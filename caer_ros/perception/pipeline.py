@@ -178,7 +178,8 @@ class EmotionPipeline:
         state = FrameState(frame, camera, age, reset=reset)
         self._track(state)
         with self._timed(state.seconds, "crops"):
-            camera.sample(frame, self.engine.spec, self.settings.crops, self._stride)
+            settings = self.settings
+            camera.sample(frame, age, self.engine.spec, settings.crops, settings.clips)
         return state
 
     def _new_camera(self, frame: Frame) -> CameraState:
@@ -219,14 +220,10 @@ class EmotionPipeline:
         camera.reading = not camera.rested
         camera.rested = resting and not detecting
 
-    @property
-    def _stride(self) -> int:
-        return self.settings.clips.stride if self.engine.spec.is_video else 1
-
     def _infer(self, states: Sequence[FrameState]) -> None:
         """Let the network read the clips that are due, of all cameras in one batch."""
         spec = self.engine.spec
-        chosen = choose_due(states, spec, self._stride)
+        chosen = choose_due(states, spec, self.settings.clips.stride)
         if not chosen:
             return
         seconds: dict[str, Any] = {}

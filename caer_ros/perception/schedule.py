@@ -11,12 +11,12 @@ import numpy as np
 
 from caer_ros.engines.base import Batch, Prediction
 from caer_ros.network.spec import NetworkSpec
-from caer_ros.perception.clips import PERIOD, ClipBuffer, SampleClock
+from caer_ros.perception.clips import PERIOD, ClipBuffer, ClipSettings, SampleClock
 from caer_ros.perception.crops import CropSettings, context_crop, face_crop, shrink_scene
 from caer_ros.perception.search import FaceSearch
 from caer_ros.perception.smoothing import EmotionSmoother
 from caer_ros.perception.tracker import PersonTracker
-from caer_ros.types import Frame, Person, Reading
+from caer_ros.types import SECOND, Frame, Person, Reading
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,18 @@ class CameraState:
             state.person = person
             self.persons[person.person_id] = state
 
-    def sample(self, frame: Frame, spec: NetworkSpec, crops: CropSettings, stride: int) -> None:
-        """Cut what the network reads of each person who is visible, where a sample is due."""
+    def sample(
+        self,
+        frame: Frame,
+        elapsed: int,
+        spec: NetworkSpec,
+        crops: CropSettings,
+        clips: ClipSettings,
+    ) -> None:
+        """Cut what the network reads of each person who is visible, where a sample is due.
+
+        elapsed: ns since the camera's frame before.
+        """
         beat = self.clock.tick(frame.stamp) if spec.is_video else self.reading
         # who is new does not wait for the beat
         sampled = [
@@ -112,22 +122,49 @@ class CameraState:
         ]
         if not sampled:
             return
-        scene = shrink_scene(frame.image, spec.scene_size) if spec.has_context else None
-        if scene and self.scene_clip:
-            faces = [state.person.face for state in self.persons.values()]
-            context_crop(scene, faces, spec.context_size, out=self.scene_clip.add(frame.stamp))
         for state in sampled:
             face = state.person.face
             if state.face_clip:
                 out = state.face_clip.add(frame.stamp)
                 face_crop(frame.image, face, spec.face_size, crops.face_margin, out=out)
-            if scene and state.context_clip:
-                out = state.context_clip.add(frame.stamp)
-                context_crop(scene, [face], spec.context_size, out=out)
             state.new_samples += 1
+            stride = clips.stride if spec.is_video else 1
             fresh = state.prediction is None or state.new_samples >= stride
             if state.due_since is None and fresh:
                 state.due_since = frame.stamp
+        if spec.has_context:
+            period = 0 if spec.is_video else round(SECOND / clips.scene_rate)
+            self._sample_scenes(sampled, frame, elapsed, spec, period)
+
+    def _sample_scenes(
+        self,
+        sampled: Sequence[PersonState],
+        frame: Frame,
+        elapsed: int,
+        spec: NetworkSpec,
+        period: int,
+    ) -> None:
+        """Cut the scenes that are older than `period`, ns: the one all share, or each person's.
+
+        Those of several persons are spread over a period's frames.
+        """
+        clips = [(s.context_clip, [s.person.face]) for s in sampled if s.context_clip]
+        if self.scene_clip:
+            clips = [(self.scene_clip, [s.person.face for s in self.persons.values()])]
+        new = [(clip, faces) for clip, faces in clips if clip.newest is None]
+        old = [
+            (newest, clip, faces)
+            for clip, faces in clips
+            if (newest := clip.newest) is not None and frame.stamp - newest >= period
+        ]
+        old.sort(key=lambda item: item[0])
+        share = math.ceil(len(clips) * elapsed / period) if period else len(old)
+        due = [*new, *(item[1:] for item in old[: max(share, 1)])]
+        if not due:
+            return
+        scene = shrink_scene(frame.image, spec.scene_size)
+        for clip, faces in due:
+            context_crop(scene, faces, spec.context_size, out=clip.add(frame.stamp))
 
 
 @dataclass(eq=False)

@@ -9,15 +9,19 @@ import platform
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from caer_ros.files import whole_folder, write_json
@@ -49,6 +53,18 @@ SUMMARY = "summary.json"
 
 _EDGE = 2**20
 """Bytes at either end of a file that tell whether it is the same as before."""
+
+
+_AHEAD = 4
+"""Images that are decoded while the one before them is read."""
+
+
+class _Due(NamedTuple):
+    """An image whose turn it is, the moment its latency counts from, and what decodes it."""
+
+    image: RecordedImage
+    since: float
+    pixels: Callable[[], np.ndarray]
 
 
 class ReplayError(CaerError):
@@ -118,7 +134,10 @@ def replay(job: Job, show_progress: bool = True, sinks: Sequence[Sink] = ()) -> 
         stack.callback(pipeline.close)
         run = _Run(job, folder, pipeline, [expectations, *sinks])
         images = bag.images(_info_topics(topics, job.settings))
-        paced = _in_real_time(images, run.drop) if job.realtime else _at_once(images)
+        if job.realtime:
+            paced = _in_real_time(images, run.drop, job.settings.max_pixels)
+        else:
+            paced = _at_once(images, job.settings.max_pixels)
         total = sum(bag.topics[topic].count for topic in topics)
         # None: only where a terminal shows it
         hidden = None if show_progress else True
@@ -188,15 +207,14 @@ class _Run:
     def __exit__(self, *exception: Any) -> None:
         self._files.__exit__(*exception)
 
-    def process(self, batch: list[tuple[RecordedImage, float]]) -> None:
+    def process(self, batch: list[_Due]) -> None:
         """Take images, each with the moment its latency counts from, through the pipeline."""
         self.taken += len(batch)
-        max_pixels = self._job.settings.max_pixels
         images, frames = [], []
-        for image, since in batch:
+        for image, since, pixels in batch:
             try:
                 check_stamp(image.stamp, self._doubts.last_stamp(image.topic))
-                frames.append(Frame(image.topic, image.stamp, image.to_bgr(max_pixels)))
+                frames.append(Frame(image.topic, image.stamp, pixels()))
             except ImageError as error:
                 self._tally.failed[error.cause] += 1
                 warning = f"{image.topic} at {image.time} ns: {error}"
@@ -334,18 +352,26 @@ class Nobody(Sink):
         return f"{why} are faces, but none was found for tracker.birth, {tracker.birth:g} s"
 
 
-def _at_once(images: Iterator[RecordedImage]) -> Iterator[list[tuple[RecordedImage, float]]]:
-    """Yield each image as soon as the one before is done with."""
-    for image in images:
-        yield [(image, time.monotonic())]
+def _at_once(images: Iterator[RecordedImage], max_pixels: int) -> Iterator[list[_Due]]:
+    """Yield each image as soon as the one before is done with; meanwhile the next are decoded."""
+    waiting: deque[tuple[RecordedImage, Future[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(1, "caer_decoder") as decoder:
+        # the bag is read here: sqlite3 wants to be in the thread that opened it
+        for image in images:
+            waiting.append((image, decoder.submit(image.to_bgr, max_pixels)))
+            if len(waiting) > _AHEAD:
+                image, pixels = waiting.popleft()
+                yield [_Due(image, time.monotonic(), pixels.result)]
+        for image, pixels in waiting:
+            yield [_Due(image, time.monotonic(), pixels.result)]
 
 
 def _in_real_time(
-    images: Iterator[RecordedImage], drop: Callable[[RecordedImage], None]
-) -> Iterator[list[tuple[RecordedImage, float]]]:
+    images: Iterator[RecordedImage], drop: Callable[[RecordedImage], None], max_pixels: int
+) -> Iterator[list[_Due]]:
     """Yield, as the node's mailbox does, the newest image of every topic that is due by now."""
     start = None
-    newest: dict[str, tuple[RecordedImage, float]] = {}
+    newest: dict[str, _Due] = {}
     for image in images:
         start = time.monotonic() - image.time / SECOND if start is None else start
         due = start + image.time / SECOND
@@ -354,8 +380,8 @@ def _in_real_time(
             newest = {}
         time.sleep(max(0.0, due - time.monotonic()))
         if image.topic in newest:
-            drop(newest[image.topic][0])
-        newest[image.topic] = image, due
+            drop(newest[image.topic].image)
+        newest[image.topic] = _Due(image, due, partial(image.to_bgr, max_pixels))
     if newest:
         yield list(newest.values())
 

@@ -8,7 +8,7 @@ import openvino
 import pytest
 
 from caer_ros.engines.base import Batch, EngineError
-from caer_ros.engines.openvino import OpenVinoEngine, find_fault, find_onnx
+from caer_ros.engines.openvino import MOST_SCENES, OpenVinoEngine, find_fault, find_onnx
 from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.export import export_onnx
 from caer_ros.network.spec import is_export_of, read_spec
@@ -55,6 +55,34 @@ def test_a_person_gets_the_same_numbers_whoever_else_is_there(kind, checkpoint, 
         alone = engine.infer(part)
         np.testing.assert_array_equal(alone.probabilities[0], together.probabilities[person])
         np.testing.assert_array_equal(alone.attention[0], together.attention[person])
+
+
+@pytest.mark.parametrize("kind", ["both", "context"])
+def test_a_scene_that_comes_again_is_not_read_again(kind, checkpoint, crops, load, monkeypatch):
+    engine = load(checkpoint(kind))
+    batch, other = (crops(SPECS[kind], persons=3, scenes=3, seed=seed) for seed in (0, 1))
+    first = engine.infer(batch)
+    engine.infer(other)
+    runs = []
+
+    class Counted:
+        def infer(self, *arguments, **named):
+            runs.append(arguments)
+            return scene.infer(*arguments, **named)
+
+    scene = engine._scene
+    monkeypatch.setattr(engine, "_scene", Counted())
+    assert largest_difference(engine.infer(batch), first) == 0
+    assert not runs
+    engine.infer(crops(SPECS[kind], persons=3, scenes=3, seed=2))
+    assert len(runs) == 3
+
+
+def test_no_more_scenes_are_kept_than_may_be(checkpoint, crops, load):
+    engine = load(checkpoint("both"))
+    for seed in range(MOST_SCENES + 3):
+        engine.infer(crops(SPECS["both"], persons=1, seed=seed))
+    assert len(engine._kept) == MOST_SCENES
 
 
 def test_threads_do_not_change_the_numbers(checkpoint, crops, load):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -444,6 +445,28 @@ def test_a_shared_scene_is_one_clip_for_all(
     assert contexts.shape[:2] == (1, 16)
     assert index.tolist() == [0, 0, 0]
     assert not (contexts[..., 2] == 255).any()
+
+
+@pytest.mark.parametrize("hide", ["own", "all"])
+def test_a_static_network_looks_at_the_scene_twice_a_second(
+    hide: str, make_pipeline: MakePipeline, make_frame: MakeFrame
+) -> None:
+    pipeline = make_pipeline(**{"crops.hide": hide})
+    scenes = []
+    for k in range(61):
+        # they walk, so that each is read in every image and every scene differs
+        people = [(100 + 6 * k, 100, SAD), (500 - 6 * k, 300, HAPPY)]
+        pipeline.process([make_frame(k * SECOND // 30, *people)])
+        batch = pipeline.engine.calls[-1]
+        scenes.append([batch.contexts[i].tobytes() for i in batch.context_index])
+    for person in range(2):
+        assert 4 <= len({scene[person] for scene in scenes}) <= 6
+    if hide == "own":
+        # not both in one image, but for the first
+        changes = [[a != b for a, b in zip(*two, strict=True)] for two in pairwise(scenes)]
+        assert max(map(sum, changes)) == 1
+    else:
+        assert all(scene[0] == scene[1] for scene in scenes)
 
 
 @pytest.mark.parametrize("spec", [NetworkSpec(), VIDEO], ids=["static", "video"])

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 
 import cv2
 import numpy as np
@@ -124,6 +125,22 @@ def test_the_same_bag_gives_the_same_bytes_on_one_thread_and_on_two(people, repl
     for file in ("timeline.csv", "bag/bag.mcap"):
         assert (tmp_path / "again" / file).read_bytes() == (replayed / file).read_bytes()
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+
+
+def test_while_an_image_is_read_the_next_ones_are_decoded():
+    decoded = threading.Semaphore(0)
+
+    class Image:
+        def to_bgr(self, max_pixels):
+            decoded.release()
+            return np.zeros((1, 1, 3), np.uint8)
+
+    images = [Image() for _ in range(10)]
+    due = module._at_once(iter(images), 100)
+    assert [next(due)[0].image] == images[:1]
+    for _ in range(4):
+        assert decoded.acquire(timeout=60)
+    assert [one.image for (one,) in due] == images[1:]
 
 
 def test_no_picture_is_written_unless_asked_for(people, replayed, tmp_path):
