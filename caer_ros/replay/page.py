@@ -74,7 +74,7 @@ def index_page(summaries: Iterable[Mapping[str, Any]], links: Mapping[str, str])
     """Return the page of many replays, a row each; `links` are the addresses of their reports."""
     rows = []
     for summary in summaries:
-        name = _text(summary["bag"])
+        name = _name(summary["bag"])
         if summary["bag"] in links and "error" not in summary:
             name = f'<a href="{_text(links[summary["bag"]])}">{name}</a>'
         rows.append([name, *_index_cells(summary)])
@@ -83,7 +83,7 @@ def index_page(summaries: Iterable[Mapping[str, Any]], links: Mapping[str, str])
     legend = " ".join(map(_swatch, LABELS))
     body = (
         f'<header><h1>Replay of {count}</h1><p class="soft">{legend}</p></header>'
-        f'<div class="card">{_table(head, rows)}</div>'
+        f'<div class="card bags">{_table(head, rows)}</div>'
     )
     return _page(f"Replay of {count}", body, None)
 
@@ -118,7 +118,7 @@ def _head(summary: Mapping[str, Any]) -> str:
     done = datetime.fromisoformat(summary["date"])
     kind = "" if weights["name"] == weights["architecture"] else f" ({weights['architecture']})"
     stamp = f"{summary['start'] // SECOND}.{summary['start'] % SECOND:09d}"
-    return f"""<header><h1>What was seen in {_text(summary["bag"])}</h1>
+    return f"""<header><h1>What was seen in {_name(summary["bag"])}</h1>
 <p>{_held(summary["expectations"])}</p>
 <p class="soft">{recorded}replayed {done:%Y-%m-%d %H:%M} UTC ·
 {_text(weights["name"] + kind)} {reads} · {_text(engine["name"])},
@@ -410,6 +410,11 @@ def _seconds(time: float) -> str:
 def _text(text: object) -> str:
     """Return text from anywhere as HTML that is text and nothing else."""
     return html.escape(printable(str(text), limit=1000))
+
+
+def _name(text: object) -> str:
+    """Return a name or path as `_text` does, to be broken behind its marks, not anywhere."""
+    return re.sub(r"[/_.-]", r"\g<0><wbr>", _text(text))
 
 
 def _longest(presence: Mapping[str, Runs]) -> list[str]:

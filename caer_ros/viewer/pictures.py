@@ -197,10 +197,13 @@ class History(Sink):
 def draw_timeline(timeline: Timeline, title: str) -> Figure:
     """Return one row a person: the seven probabilities stacked over time, the label under them.
 
-    The colours are those of the boxes in the video, safe for colour-blind readers.
+    Time counts from the first image, as in the report. The colours are those of the boxes in the
+    video, safe for colour-blind readers.
     """
+    origin = min(timeline)
+    timeline = {stamp - origin: readings for stamp, readings in timeline.items()}
     persons = _by_person(timeline)
-    start, end = min(timeline) / SECOND, max(timeline) / SECOND
+    start, end = 0.0, max(timeline) / SECOND
     # frames of a long recording are further apart
     gap = max(GAP, 3 * (max(timeline) - min(timeline)) // len(timeline))
     rows = max(1, len(persons))
@@ -234,7 +237,10 @@ def draw_timeline(timeline: Timeline, title: str) -> Figure:
         _draw_labels(below, _without_gaps(readings, gap))
         above.set_ylabel(person, rotation=0, ha="right", va="center", fontsize=10, color=_INK)
     grid[-1].tick_params(axis="x", length=3)
-    grid[-1].set_xlabel("image stamp in seconds", fontsize=9, color=_INK)
+    stamp = f"{origin // SECOND}.{origin % SECOND:09d}"
+    grid[-1].set_xlabel(
+        f"seconds since the first image, stamp {stamp} in timeline.csv", fontsize=9, color=_INK
+    )
     handles = [
         Patch(color=_rgb(colour), label=label)
         for label, colour in zip(LABELS, COLOURS, strict=True)

@@ -181,7 +181,7 @@ def page(record, summary, frame, tmp_path):
     return path
 
 
-def probe(chromium, page, script):
+def probe(chromium, page, script, *flags):
     """Return what `script` evaluates to in the page once it is drawn, and the errors it had."""
     text = page.read_text(encoding="utf-8")
     # our own scripts would be refused
@@ -195,7 +195,7 @@ def probe(chromium, page, script):
     copy = page.with_name("probe.html")
     text = text.replace("<head>", "<head>" + catch).replace("</body>", ask + "</body>")
     copy.write_text(text, encoding="utf-8")
-    dom = chromium("--dump-dom", copy.as_uri()).stdout
+    dom = chromium(*flags, "--dump-dom", copy.as_uri()).stdout
     answer, errors = json.loads(unescape(re.search('<pre id="probe">(.*)</pre>', dom)[1]))
     assert errors == []
     return answer
@@ -362,3 +362,16 @@ def test_the_index_has_a_row_for_each_bag(chromium, summary, tmp_path):
     assert "onerror=fail()" in second
     target = "document.querySelector('a').getAttribute('href')"
     assert probe(chromium, path, f"return {target}") == "a%20b/report.html"
+
+
+def test_a_long_name_breaks_at_its_marks_and_takes_a_phone_s_whole_width(
+    chromium, summary, tmp_path
+):
+    name = "bags/recording_2026-11-27_of_a_robot_in_the_entrance_hall_of_building_seven.mcap"
+    path = tmp_path / "index.html"
+    path.write_text(index_page([summary | {"bag": name}], {}), encoding="utf-8")
+    page = path.read_text()
+    assert "entrance_<wbr>hall_<wbr>of_<wbr>building" in page
+    widths = "['.bags td', 'main'].map((s) => document.querySelector(s).offsetWidth)"
+    cell, whole = probe(chromium, path, f"return {widths}", "--window-size=520,900")
+    assert cell > 0.8 * whole

@@ -81,6 +81,14 @@ def test_only_the_persons_seen_longest_get_a_row():
     assert rows == [f"p{k:04}" for k in range(PERSONS)]
 
 
+def test_time_counts_from_the_first_image_as_in_the_report():
+    begin = 1_795_000_000 * SECOND + 5
+    timeline = {begin + i * SECOND: [read("p0001", Emotion.SAD)] for i in range(10)}
+    axes = draw_timeline(timeline, "title").axes[-1]
+    assert axes.get_xlim() == (0, 9)
+    assert axes.get_xlabel().endswith("first image, stamp 1795000000.000000005 in timeline.csv")
+
+
 def test_nobody_at_all_still_makes_a_picture():
     picture = render(draw_timeline({0: [], SECOND: []}, "nobody"))
     assert picture.shape[1] == 1500
