@@ -172,7 +172,6 @@ def test_cpp_code_finds_the_messages(tmp_path, environment):
     assert subprocess.run([build / "robot"]).returncode == 7 + 6
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "options",
     [[], pytest.param(["--symlink-install"], marks=pytest.mark.slow)],

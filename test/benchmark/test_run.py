@@ -25,7 +25,6 @@ def test_all_sizes_crowds_and_networks_are_measured() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_quick_figures_with_the_real_node(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     files = {kind: tmp_path / f"figures.{kind}" for kind in ("json", "png", "markdown")}
     options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]

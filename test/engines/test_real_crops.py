@@ -77,7 +77,6 @@ CHOICES = [
 ]
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("engine", "precision", "tolerance"), CHOICES)
 @pytest.mark.parametrize(
     ("network", "persons"),

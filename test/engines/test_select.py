@@ -38,7 +38,6 @@ def no_gpu(monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.timeout(900)
 def test_on_a_gpu_auto_is_tensorrt_and_silent(settings, caplog):
     assert load_engine(settings()).name == "tensorrt"
     assert not [r for r in caplog.records if r.name == "caer_ros.engines.fallback"]

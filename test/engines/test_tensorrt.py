@@ -278,7 +278,6 @@ def test_an_answer_is_not_overwritten_by_the_next(library, crops, load):
 
 
 @pytest.mark.gpu
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("precision", "tolerance"), [("f32", 1e-4), ("f16", 2e-2)])
 @pytest.mark.parametrize("kind", SPECS)
 def test_on_a_gpu_it_agrees_with_eager_torch(

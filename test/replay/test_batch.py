@@ -157,7 +157,6 @@ def test_without_ray_the_error_says_how_to_get_it(monkeypatch):
         replay_all([Job(Path("x"), Path("y"))], 1, "auto")
 
 
-@pytest.mark.timeout(900)
 def test_ray_gives_what_processes_give_and_reports_to_nobody(jobs, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     here = replay_all([jobs[0]], 1, None)
@@ -168,7 +167,6 @@ def test_ray_gives_what_processes_give_and_reports_to_nobody(jobs, tmp_path, mon
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
-@pytest.mark.timeout(900)
 def test_ray_does_the_bag_of_a_killed_worker_again(jobs, tmp_path, monkeypatch):
     (tmp_path / "killed.py").write_text(
         "import os, signal\n"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import pytest
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
@@ -18,7 +17,6 @@ from caer_ros.replay.job import Job, replay
 from caer_ros.settings import build, read_parameters
 
 
-@pytest.mark.timeout(600)
 def test_the_node_over_dds_and_the_replay_read_the_same(people, calibration, tmp_path):
     with Bag(people) as bag:
         images = {image.stamp: image for image in bag.images(bag.choose_topics())}

@@ -29,7 +29,6 @@ def greeting(material, tmp_path):
     return tmp_path
 
 
-@pytest.mark.timeout(600)
 def test_the_walk_through_works_as_it_is_written(greeting):
     text = PAGE.read_text(encoding="utf-8")
     section = text.split("## From a video to a verdict")[1].split("\n## ")[0]
