@@ -69,24 +69,29 @@ parameters: setup ## docs/parameters.md anew from the settings in the code
 	@$(BIN)/python -m caer_ros.node_settings > docs/parameters.md.new
 	@mv docs/parameters.md.new docs/parameters.md
 
-ifeq ($(MAKECMDGOALS)$(and $(FERPLUS),$(SCENES)),weights)
-$(error where are the data? make weights FERPLUS=/data/ferplus SCENES=/data/scenes.csv)
+ifeq ($(MAKECMDGOALS)$(and $(FERPLUS),$(SCENES),$(FILMS)),weights)
+$(error where are the data? make weights FERPLUS=/data/ferplus SCENES=/data/scenes.csv \
+FILMS=/data/films)
 endif
 FERPLUS_DATA = --data "ferplus:$(FERPLUS)"
 SCENE_DATA = --data "scenes:$(SCENES)"
 RUN = $(BIN)/caer train config/train/$(1).yaml --output runs/$(1)
 FROM = --init runs/$(1)/weights.safetensors
 
-weights: setup $(STAMPS)/dev ## the weights anew: FERPLUS=folder SCENES=table (docs/training.md); takes hours
+weights: setup $(STAMPS)/dev ## the weights anew from FERPLUS=, SCENES=, FILMS= (docs/training.md); takes hours
 	$(call RUN,face_1) $(FERPLUS_DATA)
 	$(call RUN,face_2) $(FERPLUS_DATA) $(call FROM,face_1)
 	$(call RUN,face_3) $(FERPLUS_DATA) $(call FROM,face_2)
 	$(call RUN,face_4) $(FERPLUS_DATA) $(call FROM,face_3)
 	$(call RUN,face_5) $(FERPLUS_DATA) $(call FROM,face_4)
 	$(call RUN,face_6) $(FERPLUS_DATA) $(SCENE_DATA) $(call FROM,face_5)
-	$(call RUN,scene) $(SCENE_DATA) $(call FROM,face_6)
-	cp runs/face_6/weights.safetensors models/caer_net_s.safetensors
+	$(call RUN,face_7) $(FERPLUS_DATA) $(SCENE_DATA) $(call FROM,face_6) \
+	  --teacher runs/face_4/weights.safetensors --teacher runs/face_6/weights.safetensors
+	$(call RUN,scene) $(SCENE_DATA) $(call FROM,face_7)
+	cp runs/face_7/weights.safetensors models/caer_net_s.safetensors
 	cp runs/scene/weights.safetensors models/caer_net_s_scene.safetensors
+	$(BIN)/caer calibrate models/caer_net_s.safetensors --data "folder:$(FILMS)"
+	$(BIN)/caer calibrate models/caer_net_s_scene.safetensors --data "folder:$(FILMS)"
 	$(BIN)/caer export models/caer_net_s.safetensors
 	$(BIN)/caer export models/caer_net_s_scene.safetensors
 	$(BIN)/caer inflate models/caer_net_s.safetensors models/caer_net.safetensors --onnx

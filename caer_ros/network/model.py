@@ -113,7 +113,11 @@ class CaerNet(nn.Module):
 
     def encode_face(self, faces: Tensor) -> Tensor:
         """Return one vector for each face, (N, 256)."""
-        return average_pool(self.face_encoder(self.normalize(faces)))
+        pictures = self.normalize(faces)
+        if self.training or not self.spec.mirrored:
+            return average_pool(self.face_encoder(pictures))
+        sides = torch.cat([pictures, pictures.flip(-1)])
+        return average_pool(self.face_encoder(sides)).reshape(2, -1, FEATURES).mean(dim=0)
 
     def encode_context(self, contexts: Tensor) -> Tensor:
         """Return the features of each scene, (M, 256, [time,] height, width).

@@ -22,6 +22,9 @@ ENCODERS = ("caer", "efficientnet_lite0")
 SCENE_WIDTH, SCENE_HEIGHT, SCENE_CROP = 171, 128, 112
 """The frame is resized to 171x128 and its centre 112x112 is read (Lee et al., section 4.1)."""
 
+YOUNGER = ("mirrored", "film_temperature")
+"""What a file may lack, for it was added after the format."""
+
 CLASSES = tuple(emotion.name.capitalize() for emotion in Emotion)
 
 
@@ -43,6 +46,7 @@ class NetworkSpec:
     fusion: `adaptive` (paper, section 3.2) or `concatenate` (weights reported as 0.5 and 0.5).
     face_size: edge of the face crop; context_size: edge of the context crop, both in pixels.
     clip_length: frames a clip has, 1 for `caer_net_s`.
+    mirrored: the face is read as it is and mirrored, and the mean of both counts; not in training.
     mean, std: per channel in BGR order, of values scaled to [0, 1]; applied inside the network.
     temperature: logits are divided by it (fitted on validation data); film_temperature: what film
         frames ask for instead, None where nobody fitted it (`caer calibrate`).
@@ -59,6 +63,7 @@ class NetworkSpec:
     face_size: int = 96
     context_size: int = 112
     clip_length: int = 1
+    mirrored: bool = False
     mean: tuple[float, float, float] = (0.406, 0.456, 0.485)
     std: tuple[float, float, float] = (0.225, 0.224, 0.229)
     temperature: float = 1.0
@@ -125,6 +130,8 @@ class NetworkSpec:
         told = self.provenance
         if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
             raise WeightsError(f"provenance is {told!r}, expected a text for each name")
+        if type(self.mirrored) is not bool:
+            raise WeightsError(f"mirrored is {self.mirrored!r}, expected true or false")
         if self.is_video == (self.clip_length == 1):
             raise WeightsError(
                 f"clip_length is {self.clip_length}, which {self.architecture} cannot be"
@@ -158,7 +165,7 @@ def from_metadata(metadata: dict[str, str] | None, path: Path) -> NetworkSpec:
         values: dict[str, Any] = {
             f.name: json.loads(metadata[f.name])
             for f in fields(NetworkSpec)
-            if f.name in metadata or f.name != "film_temperature"  # younger than the format
+            if f.name in metadata or f.name not in YOUNGER
         }
     # what is nested too deep is a RecursionError
     except (KeyError, ValueError, TypeError, RecursionError) as error:

@@ -36,6 +36,9 @@ class NetworkSettings:
     face_size: int = setting(96, "edge of the face crop, pixels", minimum=16, maximum=512)
     context_size: int = setting(112, "edge of the scene crop, pixels", minimum=16, maximum=512)
     clip_length: int = setting(1, "frames of a clip, 1 for caer_net_s", minimum=1, maximum=64)
+    mirrored: bool = setting(
+        False, "read each face as it is and mirrored, once trained: twice the work of a face"
+    )
 
     def spec(self) -> NetworkSpec:
         return NetworkSpec(**{f.name: getattr(self, f.name) for f in fields(self)})

@@ -27,6 +27,7 @@ SPECS = {
     ),
     "lite": replace(SMALL, context_encoder="efficientnet_lite0", context_view="whole"),
     "face": replace(SMALL, streams="face"),
+    "mirrored": replace(SMALL, mirrored=True),
     "context": replace(SMALL, streams="context", context_attention="none"),
 }
 

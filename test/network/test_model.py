@@ -157,3 +157,29 @@ def test_an_encoder_for_frames_reads_the_newest_of_a_clip():
     with torch.inference_mode():
         for one, other in zip(model(faces, contexts), model(faces, others), strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("architecture", ["caer_net_s", "caer_net"])
+def test_a_mirrored_network_answers_a_face_as_its_mirror_image(architecture):
+    torch.manual_seed(0)
+    length = 8 if architecture == "caer_net" else 1
+    plain = NetworkSpec(architecture=architecture, streams="face", clip_length=length)
+    model = CaerNet(plain).eval()
+    faces = pictures(plain, 3, 32)
+    turned = faces.flip(-2)
+    with torch.inference_mode():
+        sides = torch.stack([model.encode_face(faces), model.encode_face(turned)])
+        model.spec = dataclasses.replace(plain, mirrored=True)
+        both = model.encode_face(faces)
+        torch.testing.assert_close(both, sides.mean(dim=0), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(both, model.encode_face(turned), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(sides[0], sides[1], atol=1e-3)
+
+
+def test_a_mirrored_network_learns_from_one_side_at_a_time():
+    model = CaerNet(NetworkSpec(streams="face", mirrored=True)).train()
+    seen = []
+    model.face_encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    model.logits(pictures(model.spec, 3, 32))
+    model.eval()(pictures(model.spec, 3, 32))
+    assert seen == [3, 6]

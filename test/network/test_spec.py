@@ -81,6 +81,7 @@ def test_a_spec_that_cannot_be_is_refused(wrong):
         ("temperature", 0.0, "temperature is 0.0, expected 0.01 to 100"),
         ("temperature", "warm", "temperature is 'warm', expected 0.01 to 100"),
         ("film_temperature", -1.0, "film_temperature is -1.0, expected 0.01 to 100"),
+        ("mirrored", "yes", "mirrored is 'yes', expected true or false"),
         ("mean", 5, "another type than expected"),
         ("mean", [0.5, 0.5], r"mean is \(0.5, 0.5\), expected three numbers"),
         ("std", [0.2, 0.0, 0.2], "std is .*, expected three numbers above 0"),
@@ -97,9 +98,9 @@ def test_metadata_that_would_give_wrong_answers_are_refused(tmp_path, name, valu
         read_spec(path)
 
 
-def test_a_file_from_before_film_temperatures_has_none(tmp_path):
+def test_a_file_from_before_film_temperatures_and_mirrors_has_none(tmp_path):
     path = tmp_path / "w.safetensors"
     metadata = NetworkSpec(temperature=1.5).to_metadata()
-    del metadata["film_temperature"]
+    del metadata["film_temperature"], metadata["mirrored"]
     save_file({"w": np.zeros(3, np.float32)}, path, metadata)
-    assert read_spec(path) == NetworkSpec(temperature=1.5, film_temperature=None)
+    assert read_spec(path) == NetworkSpec(temperature=1.5, film_temperature=None, mirrored=False)
