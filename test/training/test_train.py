@@ -293,7 +293,10 @@ def test_every_shipped_recipe_trains(path, tmp_path):
         settings, epochs=first + 1, first_epochs=first, batch_size=2, workers=0, accelerator="cpu"
     )
     examples = scene_examples(2, settings.network.clip_length)
-    train(settings, examples, examples, tmp_path, [], {})
+    teacher = tmp_path / "teacher.safetensors"
+    save_checkpoint(CaerNet(settings.network.spec()), teacher)
+    teachers = [teacher] if settings.distillation else []
+    train(settings, examples, examples, tmp_path, [], {}, teachers)
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert state["global_step"] == settings.epochs
     trained = load_checkpoint(tmp_path / "weights.safetensors").spec
