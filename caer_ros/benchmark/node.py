@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ import yaml
 
 from caer_ros.benchmark.camera import TOPIC, publish
 from caer_ros.benchmark.interleaved import BenchmarkError
-from caer_ros.benchmark.pipeline import QUANTILES, RATE, Scenario, resident_memory
+from caer_ros.benchmark.pipeline import QUANTILES, Scenario, resident_memory
 from caer_ros.messages import to_nanoseconds
 from caer_ros.msg import EmotionArray
 from caer_ros.ros.client import Client, NodeError, Process, enter_own_graph, fast_dds_profile
@@ -25,7 +26,7 @@ from caer_ros.ros.client import Client, NodeError, Process, enter_own_graph, fas
 def measure_node(
     scenario: Scenario, material: Path, seconds: float, folder: Path
 ) -> dict[str, Any]:
-    """Let a camera publish at `RATE` for so long and measure the node; needs a fresh process.
+    """Let the cameras publish for so long and measure the node; needs a fresh process.
 
     `dropped` counts images that got no answer, lost on the way ones too; latency is from the
     image's stamp, set when it was published, to the arrival of its emotions here; `cpu_ms` is that
@@ -36,16 +37,22 @@ def measure_node(
     """
     enter_own_graph()
     parameters = folder / "parameters.yaml"
-    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": scenario.parameters}}))
+    topics = [TOPIC, *(f"/camera_{n}/image_raw" for n in range(2, scenario.cameras + 1))]
+    values = {**scenario.parameters, "image_topics": topics}
+    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
     account = folder / "account.json"
     node_command = [sys.executable, "-m", "caer_ros.benchmark.account", str(account), "--ros-args"]
-    node_command += ["--remap", f"image:={TOPIC}", "--params-file", str(parameters)]
-    frames = round(seconds * RATE)
-    camera = multiprocessing.get_context("spawn").Process(
-        target=publish,
-        args=(material, scenario.width, scenario.height, scenario.persons, RATE, frames),
-        daemon=True,
-    )
+    node_command += ["--params-file", str(parameters)]
+    if scenario.cores:
+        cores = sorted(os.sched_getaffinity(0))[: scenario.cores]
+        node_command = ["taskset", "-c", ",".join(map(str, cores)), *node_command]
+    frames = round(seconds * scenario.rate)
+    view = scenario.width, scenario.height, scenario.persons, scenario.rate, frames
+    context = multiprocessing.get_context("spawn")
+    cameras = [
+        context.Process(target=publish, args=(material, *view, topic), daemon=True)
+        for topic in topics
+    ]
     log = folder / "node.log"
     arrivals: list[tuple[int, int]] = []
 
@@ -60,22 +67,25 @@ def measure_node(
         try:
             client.activate(node)
             start = time.monotonic() - started
-            camera.start()
+            for camera in cameras:
+                camera.start()
             client.spin(lambda: arrivals, "answer the first image", node)
             memory = resident_memory(node.pid)
-            client.spin(lambda: not camera.is_alive(), "hear all", node, 600)
+            client.spin(lambda: not any(c.is_alive() for c in cameras), "hear all", node, 600)
         except NodeError as error:
             raise BenchmarkError(f"{error}\n{node.output[-2000:]}") from error
         end = resident_memory(node.pid)
-    if camera.exitcode:
-        raise BenchmarkError(f"the camera ended with status {camera.exitcode}")
+    for camera in cameras:
+        if camera.exitcode:
+            raise BenchmarkError(f"a camera ended with status {camera.exitcode}")
+    images = frames * len(cameras)
     latency = np.array([arrived - stamp for stamp, arrived in arrivals]) / 1e6
     found = [len(message.emotions) for message in client.emotions]
     return {
         "scenario": scenario.name,
-        "images": frames,
+        "images": images,
         "answered": len(arrivals),
-        "dropped": frames - len(arrivals),
+        "dropped": images - len(arrivals),
         "persons_found": float(np.mean(found)),
         **{f"{share}_ms": float(np.quantile(latency, q)) for share, q in QUANTILES.items()},
         "cpu_ms": json.loads(account.read_text()),

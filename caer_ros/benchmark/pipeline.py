@@ -24,21 +24,30 @@ RATE = 30
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the camera sees and what reads it."""
+    """What each camera sees and what reads it.
+
+    cores: how many the node may use, 0 for all; cameras, rate (Hz) and cores are for the node.
+    """
 
     width: int
     height: int
     persons: int
     engine: EngineSettings
     interval: int = 1
+    cameras: int = 1
+    rate: int = RATE
+    cores: int = 0
 
     @property
     def name(self) -> str:
         interval = f", every {self.interval}." if self.interval > 1 else ""
+        cameras = f"{self.cameras} cameras at {self.rate} Hz, " if self.cameras > 1 else ""
+        cores = f", {self.cores} core(s)" if self.cores else ""
         return (
+            f"{cameras}"
             f"{self.width}x{self.height}, {self.persons} "
             f"{'person' if self.persons == 1 else 'persons'}, {self.engine.weights}, "
-            f"{self.engine.engine} {self.engine.precision}{interval}"
+            f"{self.engine.engine} {self.engine.precision}{interval}{cores}"
         )
 
     @property

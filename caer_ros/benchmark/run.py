@@ -31,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="the main figures within a minute")
     parser.add_argument("--node", action="store_true", help="also the real node, over DDS")
     parser.add_argument(
-        "--threads", type=whole_number(0), default=0, help="of every engine; 0 for the cores"
+        "--threads",
+        type=whole_number(0),
+        default=0,
+        help="of every engine; 0: as many as there are cores where engines are compared, "
+        "engine.threads 0 where pipeline and node are measured",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures here")
     parser.add_argument("--markdown", type=new_file, metavar="FILE", help="write the tables here")
@@ -51,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
             networks, threads, 5 if args.quick else 15, folder
         )
         material = fetch_material()
-        scenarios = choose_scenarios(threads, args.quick)
+        scenarios = choose_scenarios(args.threads, args.quick)
         frames = 60 if args.quick else 300
         report["pipeline"] = [
             in_own_process(measure_pipeline, scenario, material, frames) for scenario in scenarios
@@ -62,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
             seconds = 5.0 if args.quick else 10.0
             report["node"] = [
                 in_own_process(measure_node, scenario, material, seconds, folder)
-                for scenario in scenarios
+                for scenario in [*scenarios, *choose_loads(args.threads)]
             ]
     print(to_markdown(report))
     if args.json:
@@ -92,3 +96,16 @@ def choose_scenarios(threads: int, quick: bool) -> list[Scenario]:
     scenarios += [Scenario(640, 480, persons, other) for other in others for persons in (1, 5)]
     scenarios += [Scenario(640, 480, 5, static, interval) for interval in (2, 3)]
     return scenarios
+
+
+def choose_loads(threads: int) -> list[Scenario]:
+    """Return what the node alone is put to: the scene too, several cameras, a single core."""
+    static = EngineSettings(threads=threads)
+    scene = EngineSettings(weights="caer_net_s_scene", threads=threads)
+    return [
+        Scenario(640, 480, 1, scene),
+        Scenario(640, 480, 5, scene),
+        Scenario(640, 480, 5, scene, cores=1),
+        Scenario(640, 480, 2, static, cameras=4, rate=15),
+        Scenario(640, 480, 5, EngineSettings(weights="caer_net", threads=threads)),
+    ]

@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 from caer_ros.node_settings import NodeSettings
 from caer_ros.perception.pipeline import EmotionPipeline
 from caer_ros.perception.tracker import person_ids
+from caer_ros.process import give_back_freed_memory
 from caer_ros.ros.counts import Statistics
 from caer_ros.ros.foreign import Locate, as_it_is, from_fractions, inside
 from caer_ros.ros.health import Health
@@ -134,6 +135,7 @@ class CaerNode(LifecycleNode):
         ids = self._ids.setdefault(prefix, person_ids(prefix))
         self._pipeline = self._pipeline_class.from_settings(self._settings, ids)
         self._pipeline.warm_up()
+        give_back_freed_memory()
         self._statistics = Statistics(topics, self.get_logger())
         self._outputs = Outputs(self, topics, self._settings)
         self._worker = Worker(
