@@ -99,6 +99,10 @@ class Browser:
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
 
+    def allow_scripts(self, allowed: bool) -> None:
+        """Say whether pages that are opened from now on may run theirs."""
+        self._ask("Emulation.setScriptExecutionDisabled", value=not allowed)
+
     def picture(self, path: Path, dark: bool = False) -> None:
         """Write a picture of the window as PNG."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}

@@ -169,6 +169,18 @@ def test_weights_without_a_scene_say_so_and_offer_no_map(browser):
         assert browser.run("getComputedStyle(document.getElementById('where')).display") == "none"
 
 
+def test_without_script_the_page_says_what_it_lacks_and_not_that_nobody_is_seen(browser):
+    with serving() as page, fed(page, minute()[:2]):
+        browser.open("about:blank")
+        browser.allow_scripts(False)
+        try:
+            browser.open(page.url)
+            browser.wait("document.body.innerText.includes('needs JavaScript')")
+            assert "Nobody" not in browser.run("document.body.innerText")
+        finally:
+            browser.allow_scripts(True)
+
+
 def test_pause_stops_the_reading_and_goes_on(browser):
     with serving() as page, fed(page, minute()):
         browser.open(page.url)
