@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -27,7 +28,14 @@ from caer_ros.benchmark.pipeline import resident_memory
 from caer_ros.demo.material import fetch_material
 from caer_ros.messages import to_nanoseconds
 from caer_ros.msg import EmotionArray
-from caer_ros.ros.client import Client, Process, enter_own_graph, fast_dds_profile, node_command
+from caer_ros.ros.client import (
+    Client,
+    NodeError,
+    Process,
+    enter_own_graph,
+    fast_dds_profile,
+    node_command,
+)
 
 TOPICS = (TOPIC, "/second/image_raw")
 SIZES = ((640, 480), (320, 240), (1280, 720))
@@ -62,17 +70,21 @@ def main() -> int:
         fast_dds_profile(),
         Client(on_emotions=hear) as client,
     ):
-        client.activate(node)
-        end = time.monotonic() + 60 * arguments.minutes
-        episode = sent = 0
-        while time.monotonic() < end:
-            episode += 1
-            sent += film(client, node, choose, material)
-            client.emotions.clear()  # the latencies are all that is wanted of them
-            samples.append((time.monotonic(), *resources(node.pid)))
-            if episode % CYCLE_EVERY == 0:
-                balance += cycle(client, node)
-        balance += cycle(client, node)
+        try:
+            client.activate(node)
+            end = time.monotonic() + 60 * arguments.minutes
+            episode = sent = 0
+            while time.monotonic() < end:
+                episode += 1
+                sent += film(client, node, choose, material)
+                client.emotions.clear()  # the latencies are all that is wanted of them
+                samples.append((time.monotonic(), *resources(node.pid)))
+                if episode % CYCLE_EVERY == 0:
+                    balance += cycle(client, node)
+            balance += cycle(client, node)
+        except NodeError:
+            print(node.output[-2000:], file=sys.stderr)
+            raise
     print(f"seed {arguments.seed}, {episode} episodes, {sent} images sent")
     print("balance: " + ", ".join(f"{balance[name]} {name}" for name in COUNTS))
     missing = balance["received"] - sum(balance[name] for name in COUNTS[1:])
