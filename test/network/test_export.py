@@ -9,6 +9,7 @@ import torch
 
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.export import export_onnx
+from caer_ros.network.inflate import inflate
 from caer_ros.network.model import CaerNet
 from caer_ros.network.spec import NetworkSpec, export_name, is_export_of
 
@@ -93,3 +94,32 @@ def test_an_export_knows_its_checkpoint_and_is_as_small(tmp_path):
     assert model.stat().st_size < 1.1 * weights.stat().st_size
     save_checkpoint(CaerNet(NetworkSpec(streams="face")), weights)
     assert not is_export_of(model, weights)
+
+
+def test_convolutions_that_read_frames_one_by_one_have_no_kernel_in_time(tmp_path):
+    torch.manual_seed(0)
+    video = inflate(CaerNet(NetworkSpec(streams="face", face_size=32)).eval(), 8)
+    with torch.no_grad():
+        video.face_encoder[8].weight[:, :, 0] = 0.01  # one that looks back
+    save_checkpoint(video, tmp_path / "net.safetensors")
+    export_onnx(tmp_path / "net.safetensors", tmp_path / "net.onnx")
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    kernels = [
+        attribute.ints[0]
+        for node in graph.node
+        if node.op_type == "Conv"
+        for attribute in node.attribute
+        if attribute.name == "kernel_shape"
+    ]
+    sizes = {tuple(t.dims)[2] for t in graph.initializer if len(t.dims) == 5}
+    assert sizes == {1, 3}
+    assert kernels in ([], [1, 1, 3, 1, 1])
+    model = load_checkpoint(tmp_path / "net.safetensors")
+    faces = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+    compiled = openvino.Core().compile_model(
+        tmp_path / "net.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    said = compiled({"faces": faces})["probabilities"]
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(faces)).scores.numpy()
+    assert np.abs(said - expected).max() < 1e-3
