@@ -88,13 +88,16 @@ weights: setup $(STAMPS)/dev ## the weights anew from FERPLUS=, SCENES=, FILMS= 
 	$(call RUN,face_7) $(FERPLUS_DATA) $(SCENE_DATA) $(call FROM,face_6) \
 	  --teacher runs/face_4/weights.safetensors --teacher runs/face_6/weights.safetensors
 	$(call RUN,scene) $(SCENE_DATA) $(call FROM,face_7)
+	$(BIN)/caer inflate runs/face_6/weights.safetensors runs/inflated.safetensors
+	$(call RUN,clips) --data "clips:ferplus:$(FERPLUS)" --init runs/inflated.safetensors
 	cp runs/face_7/weights.safetensors models/caer_net_s.safetensors
 	cp runs/scene/weights.safetensors models/caer_net_s_scene.safetensors
+	cp runs/clips/weights.safetensors models/caer_net.safetensors
 	$(BIN)/caer calibrate models/caer_net_s.safetensors --data "folder:$(FILMS)"
 	$(BIN)/caer calibrate models/caer_net_s_scene.safetensors --data "folder:$(FILMS)"
 	$(BIN)/caer export models/caer_net_s.safetensors
 	$(BIN)/caer export models/caer_net_s_scene.safetensors
-	$(BIN)/caer inflate models/caer_net_s.safetensors models/caer_net.safetensors --onnx
+	$(BIN)/caer export models/caer_net.safetensors
 
 clean: ## remove the environment and all that was built or written
 	rm -rf .venv .venv-* build install log demo_out replay_out benchmark_out
