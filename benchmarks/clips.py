@@ -190,8 +190,9 @@ def judge(said: np.ndarray, films: Films, way: Way) -> Figures:
 def delay_of(found: np.ndarray, films: Films) -> float:
     """Return how many seconds after the middle of a change half of those show its label that do.
 
-    Those that do are counted over 0.4 s from 1.3 s after the middle on, when every way has had
-    the time that is looked at; ones that said so before the change began are left out.
+    Those that do are counted from 1.1 to 1.4 s after the middle: what takes longer looks quicker
+    than it is. Films of which it was said before the change began are left out. NaN where no label
+    follows.
     """
     shown: list[np.ndarray] = []
     for n, other in enumerate(films.others):
@@ -204,6 +205,8 @@ def delay_of(found: np.ndarray, films: Films) -> float:
             shown.append(np.interp(np.arange(-4, 15), times, after))
     curve = np.mean(shown, axis=0)
     before, end = curve[:2].mean(), curve[-4:].mean()
+    if not end > before:
+        return np.nan
     reached = np.flatnonzero(curve >= (before + end) / 2)[0]
     low, high = curve[reached - 1], curve[reached]
     return float((reached - 1 + ((before + end) / 2 - low) / (high - low) - 4) / RATE)
