@@ -292,8 +292,8 @@ def test_in_real_time_what_comes_while_the_node_is_busy_is_dropped(record, numbe
     dropped, taken = [], []
     with Bag(record({TOPIC: [numbered(i) for i in range(10)]})) as bag:
         # 10 Hz; each image takes 0.25 s
-        for batch in module._in_real_time(bag.images([TOPIC]), dropped.append):
-            ((image, due),) = batch
+        for batch in module._in_real_time(bag.images([TOPIC]), dropped.append, 100):
+            ((image, due, _),) = batch
             assert clock.now >= due
             taken.append(int(image.to_bgr()[0, 0, 0]))
             clock.now += 0.25
@@ -306,8 +306,8 @@ def test_in_real_time_a_fast_node_gets_every_image_when_it_is_due(record, number
     monkeypatch.setattr(module, "time", clock)
     images = [numbered(i) for i in range(4)]
     with Bag(record({"/a": images, "/b": images[:2]})) as bag:
-        batches = list(module._in_real_time(bag.images(["/a", "/b"]), pytest.fail))
-    topics = [[image.topic for image, _ in batch] for batch in batches]
+        batches = list(module._in_real_time(bag.images(["/a", "/b"]), pytest.fail, 100))
+    topics = [[due.image.topic for due in batch] for batch in batches]
     assert topics == [["/a", "/b"], ["/a", "/b"], ["/a"], ["/a"]]
     assert clock.now == pytest.approx(100.3)
 
