@@ -146,7 +146,9 @@ def watch(
         if page and complete and not source.live:
             page.end()
             tqdm.write("That was all; Ctrl-C ends")
-            source.stopped.wait()
+            # a signal just before the wait, or in another thread, does not end one without limit
+            while not source.stopped.wait(0.5):
+                pass
     tally.dropped = source.dropped
     return summarize(source.name, pipeline, clock, tally, seconds) | {
         "complete": complete,

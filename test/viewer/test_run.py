@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from caer_ros.cli import main
 from caer_ros.demo.material import GROUP
 from caer_ros.replay.make_bag import make_bag
 from caer_ros.replay.timeline import read_timeline
+from caer_ros.viewer.server import LivePage
 
 RESULTS = {"report.html", "summary.json", "timeline.csv", "timeline.png"}
 
@@ -100,6 +102,23 @@ def test_a_camera_is_read_until_ctrl_c_and_all_is_kept(stream, end):
     assert "Look at out/report.html" in rest
     assert written("out") == RESULTS
     assert {row.person_id for row in read_timeline(Path("out/timeline.csv"))} == {"p0001"}
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_ends_what_stays_on_the_page_whichever_thread_gets_it(film, monkeypatch, capsys):
+    def interrupt():
+        time.sleep(1)  # by then the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    whole = LivePage.end
+
+    def end(page):
+        whole(page)
+        threading.Thread(target=interrupt).start()
+
+    monkeypatch.setattr(LivePage, "end", end)
+    assert main(["watch", str(film), "--serve", "0"]) == 0
+    assert "images: 36 processed" in capsys.readouterr().out
 
 
 def test_what_a_killed_process_had_written_can_be_found(stream):
