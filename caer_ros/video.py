@@ -186,7 +186,7 @@ def is_live(source: Path | str | int) -> bool:
 
 def is_camera(source: Path | str | int) -> bool:
     """Tell whether a source is a camera of this machine: its number or its device file."""
-    if isinstance(source, int) or str(source).isdigit():
+    if isinstance(source, int) or str(source).isdecimal():
         return True
     return Path(source).is_char_device()
 
@@ -241,7 +241,7 @@ def _open(source: str, live: bool) -> cv2.VideoCapture:
             raise VideoError(f"{path} is no file" if path.exists() else f"{path} does not exist")
         # absolute, so that no name is taken for an address
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    elif source.isdigit():
+    elif source.isdecimal():
         capture = cv2.VideoCapture(int(source))
     elif "://" in source:
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)

@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from caer_ros.types import SECOND
-from caer_ros.video import Pictures, Video, VideoError, natural, open_video, read_picture
+from caer_ros.video import (
+    Pictures,
+    Video,
+    VideoError,
+    is_camera,
+    natural,
+    open_video,
+    read_picture,
+)
 
 
 def shade(value: int) -> np.ndarray:
@@ -327,3 +335,11 @@ def test_a_camera_s_images_have_the_machine_s_time_and_rise(
         assert stream.live
         assert stream.length is None
         assert [stamp - 7 * SECOND for stamp, _ in stream] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("source", "camera"),
+    [(0, True), ("0", True), ("12", True), ("²", False), ("③", False), ("talk.mp4", False)],
+)
+def test_a_number_is_a_camera(source: int | str, camera: bool) -> None:
+    assert is_camera(source) == camera

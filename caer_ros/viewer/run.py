@@ -176,7 +176,7 @@ def _in_real_time(source: Source) -> Iterator[Frame]:
 def _address(text: str) -> tuple[str, int]:
     """Return host and port of `[HOST:]PORT`."""
     host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
+    if not port.isdecimal() or int(port) > 65535:
         raise CaerError(f"--serve is {text!r}, expected a port such as 8080, or HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
 
