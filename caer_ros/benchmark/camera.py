@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import rclpy
@@ -25,10 +26,12 @@ def publish(
     rate: int,
     frames: int,
     topic: str = TOPIC,
+    barrier: Barrier | None = None,
 ) -> None:
     """Publish so many frames of a composed scene on `topic`, each stamped when it is sent.
 
-    Waits for a subscriber first; needs a process of its own.
+    Waits for a subscriber first, and at `barrier` for the other cameras, whose start takes the
+    processor; needs a process of its own.
     """
     scene = compose(load_people(material), width, height, persons)
     messages = [to_image(frame, 0, "camera") for frame in scene]
@@ -37,6 +40,8 @@ def publish(
     publisher = node.create_publisher(Image, topic, QoSProfile(depth=1))
     while not publisher.get_subscription_count():
         time.sleep(0.05)
+    if barrier:
+        barrier.wait()
     start = time.monotonic() + 0.5  # discovery in the other direction
     for number in range(frames):
         time.sleep(max(0.0, start + number / rate - time.monotonic()))

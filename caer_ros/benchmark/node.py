@@ -49,8 +49,9 @@ def measure_node(
     frames = round(seconds * scenario.rate)
     view = scenario.width, scenario.height, scenario.persons, scenario.rate, frames
     context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(len(topics))
     cameras = [
-        context.Process(target=publish, args=(material, *view, topic), daemon=True)
+        context.Process(target=publish, args=(material, *view, topic, barrier), daemon=True)
         for topic in topics
     ]
     log = folder / "node.log"
