@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import warnings
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def export_onnx(weights: Path, path: Path) -> None:
     _cut_time(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's deprecations inside torch itself
+        # and that there is no torchvision, which nothing here uses
+        logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
         program = torch.onnx.export(
             _Flat(model).eval(),
             tuple(tensor for tensor, _ in inputs.values()),

@@ -15,9 +15,14 @@ import copy
 import dataclasses
 import io
 import json
+import logging
 import pickle
 import platform
-from collections.abc import Sequence
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -48,6 +53,40 @@ from caer_ros.training.module import CaerModule
 from caer_ros.training.settings import TrainSettings, read_settings
 from caer_ros.training.teachers import taught_by
 from caer_ros.types import CaerError, Emotion
+
+
+class TellEpoch(Callback):
+    """Print a line an epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        figures = trainer.callback_metrics
+        print(
+            f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: "
+            f"loss {figures['train/loss']:.3f}, "
+            f"validation accuracy {figures['validation/accuracy']:.4f}, "
+            f"macro F1 {figures['validation/macro_f1']:.4f}, "
+            f"{time.monotonic() - self._began:.0f} s",
+            flush=True,
+        )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep back what Lightning says of itself: adverts, and warnings of its own code."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class KeepBest(Callback):
@@ -173,6 +212,7 @@ def start_from(model: CaerNet, paths: list[Path]) -> None:
     model.load_state_dict(own)
 
 
+@_without_chatter()
 def train(
     settings: TrainSettings,
     train_examples: list[Example],
@@ -218,9 +258,12 @@ def train(
     callbacks: list[Callback] = [KeepBest(output / "weights.safetensors", adjustment, provenance)]
     if settings.ema:
         callbacks.append(EMAWeightAveraging(decay=settings.ema))
-    callbacks.append(
-        ModelCheckpoint(output, "last", enable_version_counter=False, save_on_train_epoch_end=True)
-    )
+    callbacks += [
+        ModelCheckpoint(
+            output, "last", enable_version_counter=False, save_on_train_epoch_end=True
+        ),
+        TellEpoch(),
+    ]
     several = settings.devices * settings.nodes > 1
     on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     try:
@@ -237,6 +280,8 @@ def train(
             use_distributed_sampler=False,
             sync_batchnorm=several and on_gpu,  # torch has it for GPUs only
             log_every_n_steps=1_000_000,  # figures are an epoch's
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
         )
     except (MisconfigurationException, ValueError) as error:
         raise CaerError(

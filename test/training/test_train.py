@@ -2,6 +2,7 @@
 import csv
 import dataclasses
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -236,6 +237,21 @@ def test_the_commands_seed_stands_in_for_the_configs(config, ferplus, tmp_path, 
     assert not torch.equal(other.classifier[0].weight, plain.classifier[0].weight)
     assert caer([*command(config, ferplus, tmp_path / "none"), "--seed", "-1"]) == 2
     assert "seed is -1, the least allowed is 0" in capsys.readouterr().err
+
+
+def test_an_epoch_is_a_line_and_nothing_else_is_said(config, ferplus, tmp_path):
+    arguments = command(config, ferplus, tmp_path / "run")
+    program = [sys.executable, "-m", "caer_ros.cli", *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    *_, first, second, third, fourth, written = done.stdout.splitlines()
+    for number, line in enumerate((first, second, third, fourth), 1):
+        assert re.fullmatch(
+            rf"epoch {number} of 4: loss \d\.\d{{3}}, validation accuracy 0\.\d{{4}}, "
+            r"macro F1 0\.\d{4}, \d+ s",
+            line,
+        )
+    assert written == str(tmp_path / "run" / "weights.safetensors")
+    assert done.stderr == ""
 
 
 def test_two_processes_train_one_network(config, ferplus, tmp_path):
