@@ -118,7 +118,7 @@ class OpenVinoEngine(Engine):
         if self.spec.is_video:
             self._scene.infer([scene], share_inputs=True)
             return
-        key = hashlib.sha256(scene.data).digest()
+        key = hashlib.sha256(np.ascontiguousarray(scene).data).digest()
         kept = self._kept.pop(key, None)
         if kept is None:
             self._scene.infer([scene], share_inputs=True)
