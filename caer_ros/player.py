@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import rclpy
@@ -183,7 +184,9 @@ def main(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             pass
         finally:
-            rclpy.try_shutdown()
+            # rclpy's signal handler may do so at this very moment
+            with suppress(RuntimeError):
+                rclpy.try_shutdown()
             services.join()
     print(f"{published} images played", file=sys.stderr)
     return 0

@@ -54,9 +54,7 @@ def main() -> None:
     try:
         rclpy.spin(Greeter())
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+        pass  # rclpy's signal handler has shut it down
 
 
 if __name__ == "__main__":

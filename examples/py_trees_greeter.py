@@ -84,9 +84,7 @@ def main() -> None:
         node.create_timer(0.1, tree.tick)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+        pass  # rclpy's signal handler has shut it down
 
 
 if __name__ == "__main__":
