@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from caer_ros.engines.select import make_engine
-from caer_ros.engines.settings import EngineSettings
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
+from caer_ros.training.cross_validate import torch_engine
 from caer_ros.training.datasets import add_data_arguments, read
 from caer_ros.training.evaluate import Judgement, judge
 from caer_ros.training.examples import DataError
@@ -67,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     data = read(args.data, "all", faces=args.faces)
     print(data)
     examples = [e for e in data.examples if e.has_face or not model.spec.has_face]
-    engine = make_engine("torch", args.weights, EngineSettings(engine="torch", precision="f32"))
+    engine = torch_engine(args.weights)
     judgement = judge(engine, examples)
     engine.close()
     labels, logits = judgement.labels, logits_of(judgement, model.spec.temperature)

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from caer_ros.perception.clips import PERIOD
 from caer_ros.training.augment import Look
 from caer_ros.training.damage import Cover, draw_cover, motion
-from caer_ros.types import Face
+from caer_ros.types import SECOND, Face
 
-RATE = 10
-"""Frames a second, see `caer_ros.perception.clips.PERIOD`."""
+RATE = SECOND // PERIOD
+"""Frames a second, as the robot samples them."""
 
 LENGTH = 16
 """Frames of a clip that a network reads."""

@@ -53,7 +53,6 @@ class FeatureDataset(Dataset):
         self, crops: CropDataset, model: CaerNet, versions: int, precision: str, beside: Path
     ) -> None:
         self.crops = crops
-        self.examples = crops.examples
         self.versions = versions
         self.folder = beside / f"features-{_key(crops, model, versions, precision)}"
         try:
@@ -90,11 +89,8 @@ class FeatureDataset(Dataset):
         indices = range(start, min(start + SHARD, len(self.crops)))
         items = [self.crops[draw] for index in indices for draw in self._draws(index)]
         contexts = np.stack([item.pop("contexts") for item in items])
-        values = {
-            name: np.stack([item[name] for item in items])
-            for name in items[0]
-            if name not in self.crops.lesson(start)
-        }
+        drawn = items[0].keys() - self.crops.lesson(start).keys()
+        values = {name: np.stack([item[name] for item in items]) for name in sorted(drawn)}
         values["maps"] = encode(model, contexts, precision)
         arrays = {
             name: np.ascontiguousarray(
