@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -244,8 +244,9 @@ def train(
         train_examples = [example for example in train_examples if example.has_face]
         validation_examples = [example for example in validation_examples if example.has_face]
     model = CaerNet(spec)
-    if spec.has_context and spec.context_encoder != "caer":
-        load_imagenet(cast(EfficientNetLite, model.context_encoder))
+    for encoder in model.children():
+        if isinstance(encoder, EfficientNetLite):
+            load_imagenet(encoder)
     start_from(model, init)
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):
