@@ -26,6 +26,10 @@ from caer_ros.types import SECOND, Face, Person
 MIN_IOU = 0.3
 """A face that overlaps a predicted box by less is not the same for that reason alone (SORT)."""
 
+MAX_GROWTH = 1.6
+"""How much larger or smaller a face is at most that may be a lost one; a find in hair or a collar
+is about half of it."""
+
 SPEED_MEMORY = 1.0
 """Seconds in which the speed of a face that is not found falls to 37 %."""
 
@@ -110,7 +114,7 @@ def person_ids(prefix: str) -> Iterator[str]:
     return (f"{prefix}{number:04d}" for number in itertools.count(1))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     """A face that is followed; it is a person once it has an id.
 
@@ -240,18 +244,29 @@ class PersonTracker:
         overlap = iou(predicted, found)
         pairs = named + _assign(1.0 - overlap, (overlap >= MIN_IOU) & free, limit=1.0)
 
+        distance, near = self._near(self._tracks, found, stamp)
+        near &= free
+        for t, f in pairs:
+            near[t] = near[:, f] = False
+        return pairs + _assign(distance, near, limit=distance[near].max(initial=0.0) + 1.0)
+
+    def _near(
+        self, tracks: Sequence[_Track], found: np.ndarray, stamp: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far tracks are from boxes `found` at `stamp`, in lengths of their faces.
+
+        Beside it whether that is within reach: of one who is about as large and may have come
+        there since last found.
+        """
+        predicted = np.array([track.box() for track in tracks])
+        unseen = np.array([stamp - track.seen for track in tracks]) / SECOND
         centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (predicted, found)]
         sizes = [(boxes[:, 2:] - boxes[:, :2]).mean(axis=1) for boxes in (predicted, found)]
         distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
         distance /= np.maximum(sizes[0], 1.0)[:, None]
         growth = np.maximum(sizes[1], 1.0)[None] / np.maximum(sizes[0], 1.0)[:, None]
-        unseen = np.array([stamp - track.seen for track in self._tracks]) / SECOND
-        reach = 0.5 + self.settings.max_speed * unseen
-        near = distance <= reach[:, None]
-        near &= (growth > 0.5) & (growth < 2.0) & free
-        for t, f in pairs:
-            near[t] = near[:, f] = False
-        return pairs + _assign(distance, near, limit=reach.max())
+        near = distance <= (0.5 + self.settings.max_speed * unseen)[:, None]
+        return distance, near & (growth > 1 / MAX_GROWTH) & (growth < MAX_GROWTH)
 
     def _name(self, stamp: int, look: Look) -> None:
         """Make persons of the faces that have been followed long enough and are sure enough."""
@@ -266,14 +281,28 @@ class PersonTracker:
         if len(ready) > free:
             ready.sort(key=lambda track: -track.size.prod())
         for track in ready:
-            if free <= 0:
-                break
             face = track.face
-            if face.person_id or face.score >= least or look(face) >= least:
+            lost = None if face.person_id else self._lost_near(track)
+            if free <= 0 and lost is None:
+                continue
+            if not (face.person_id or face.score >= least or look(face) >= least):
+                track.due = stamp + TRY_AGAIN
+                continue
+            if lost is not None:
+                self._tracks.remove(lost)
+                track.person_id = lost.person_id
+            else:
                 track.person_id = face.person_id or next(self._ids)
                 free -= 1
-            else:
-                track.due = stamp + TRY_AGAIN
+
+    def _lost_near(self, track: _Track) -> _Track | None:
+        """Return the nearest person who is lost since before `track` began, within reach then."""
+        lost = [t for t in self._tracks if t.person_id is not None and t.seen < track.born]
+        if not lost:
+            return None
+        distance, near = self._near(lost, np.array([track.box()]), track.born)
+        nearest = int(np.where(near, distance, np.inf).argmin())
+        return lost[nearest] if near[nearest, 0] else None
 
     def _persons(self, stamp: int) -> list[Person]:
         persons = [

@@ -149,15 +149,40 @@ def test_who_walks_and_is_not_found_for_a_while_is_one_person(rate: int, hidden:
     assert ids == {"p0001"}
 
 
-def test_a_small_find_at_a_head_that_turns_away_does_not_shrink_the_face() -> None:
+@pytest.mark.parametrize("small", [33, 40])
+def test_a_small_find_at_a_head_that_turns_away_is_not_the_face(small: int) -> None:
     # what BlazeFace finds in the scene "turns away" at 15 Hz: left, top and edge, then nothing
-    finds = [*[(278, 184, 79)] * 15, (268, 187, 60), (286, 151, 33)]
+    finds = [*[(278, 184, 79)] * 15, (268, 187, 60), (286, 151, small)]
     track = tracker()
     for k, (x, y, edge) in enumerate(finds):
         (*_, person) = track.update([Face(x, y, x + edge, y + edge)], k * SECOND // 15) or [None]
     assert person is not None
     assert person.person_id == "p0001"
     assert person.face.width == pytest.approx(66, abs=3)
+    assert not person.detected
+
+
+@pytest.mark.parametrize("rate", [10, 15, 30])
+def test_who_comes_out_from_behind_a_pillar_little_by_little_is_one_person(rate: int) -> None:
+    # too small at first to be the lost one; grown by the time at which it would be a person
+    track = tracker()
+    ids = set()
+    for k in range(2 * rate):
+        t = k / rate
+        size = 60 if t < 0.5 else min(30 + 250 * (t - 0.8), 60)
+        faces = [] if 0.5 <= t < 0.8 else [square(100 + 150 * t, 100, size)]
+        ids |= {person.person_id for person in track.update(faces, k * SECOND // rate)}
+    assert ids == {"p0001"}
+
+
+def test_at_the_most_persons_one_who_was_lost_is_taken_back() -> None:
+    track = tracker(max_persons=1, birth=0.2)
+    for k in range(5):
+        track.update([square(100, 100)], k * SECOND // 10)
+    for k, size in enumerate((30, 40, 60), 6):
+        (person,) = track.update([square(190, 100, size)], k * SECOND // 10)
+    assert person.person_id == "p0001"
+    assert person.detected
 
 
 def test_who_comes_back_in_time_has_the_same_id_and_later_a_new_one() -> None:
