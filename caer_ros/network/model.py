@@ -41,14 +41,6 @@ class Output(NamedTuple):
     attention: Tensor | None
 
 
-def _encoder(spec: NetworkSpec, name: str, dims: int) -> tuple[Normalize, nn.Module, nn.Module]:
-    """Return encoder `name`, what comes before it and what brings its map to 256 channels."""
-    if name == "caer":
-        return Normalize(spec.mean, spec.std), Encoder(dims), nn.Identity()
-    normalize = Normalize(efficientnet.MEAN, efficientnet.STD)
-    return normalize, EfficientNetLite(), Projection(efficientnet.HEAD)
-
-
 class CaerNet(nn.Module):
     """CAER-Net-S (2D, one frame) or CAER-Net (3D, a clip); Lee et al., ICCV 2019, section 3.
 
@@ -69,16 +61,19 @@ class CaerNet(nn.Module):
             )
         self.spec = spec
         dims = 3 if spec.is_video else 2
+        self.normalize = Normalize(spec.mean, spec.std)
         if spec.has_face:
-            self.face_normalize, self.face_encoder, self.face_projection = _encoder(
-                spec, spec.face_encoder, dims
-            )
+            self.face_encoder = Encoder(dims)
         if spec.has_context:
-            self.context_normalize, self.context_encoder, self.context_projection = _encoder(
-                spec, spec.context_encoder, dims
-            )
-            if spec.context_encoder != "caer":
-                dims = 2  # one frame, also of a clip
+            if spec.context_encoder == "caer":
+                self.context_normalize = self.normalize
+                self.context_encoder: nn.Module = Encoder(dims)
+            else:
+                # one frame, also of a clip
+                dims = 2
+                self.context_normalize = Normalize(efficientnet.MEAN, efficientnet.STD)
+                self.context_encoder = EfficientNetLite()
+                self.context_projection = Projection(efficientnet.HEAD)
             if spec.context_attention == "spatial":
                 self.context_attention: nn.Module = SpatialAttention(dims)
             elif spec.context_attention == "face_conditioned":
@@ -118,12 +113,11 @@ class CaerNet(nn.Module):
 
     def encode_face(self, faces: Tensor) -> Tensor:
         """Return one vector for each face, (N, 256)."""
-        pictures = self.face_normalize(faces)
-        mirrored = self.spec.mirrored and not self.training
-        if mirrored:
-            pictures = torch.cat([pictures, pictures.flip(-1)])
-        vectors = average_pool(self.face_projection(self.face_encoder(pictures)))
-        return vectors.reshape(2, -1, FEATURES).mean(dim=0) if mirrored else vectors
+        pictures = self.normalize(faces)
+        if self.training or not self.spec.mirrored:
+            return average_pool(self.face_encoder(pictures))
+        sides = torch.cat([pictures, pictures.flip(-1)])
+        return average_pool(self.face_encoder(sides)).reshape(2, -1, FEATURES).mean(dim=0)
 
     def encode_context(self, contexts: Tensor) -> Tensor:
         """Return the features of each scene, (M, 256, [time,] height, width).
@@ -131,7 +125,7 @@ class CaerNet(nn.Module):
         An encoder for frames reads the newest one of a clip: a scene hardly changes in its 1.6
         seconds, and one frame costs a sixteenth.
         """
-        return self.context_projection(self.scene_maps(contexts))
+        return self.project(self.scene_maps(contexts))
 
     def scene_maps(self, contexts: Tensor) -> Tensor:
         """Return what the scene encoder itself makes of each scene, its own channels wide."""
@@ -139,6 +133,10 @@ class CaerNet(nn.Module):
             # as floats, for TensorRT slices no uint8
             contexts = contexts.to(self.context_normalize.mean.dtype)[:, -1]
         return self.context_encoder(self.context_normalize(contexts))
+
+    def project(self, maps: Tensor) -> Tensor:
+        """Bring `scene_maps` to the 256 channels that are attended to."""
+        return maps if self.spec.context_encoder == "caer" else self.context_projection(maps)
 
     def attend(
         self, features: Tensor, face: Tensor | None, context_index: Tensor | None = None

@@ -17,12 +17,12 @@ FORMAT = "2"
 """Version of the metadata layout; raised when an older reader would misread a file."""
 
 ENCODERS = ("caer", "efficientnet_lite0")
-"""What a stream reads a picture with."""
+"""Scene encoders."""
 
 SCENE_WIDTH, SCENE_HEIGHT, SCENE_CROP = 171, 128, 112
 """The frame is resized to 171x128 and its centre 112x112 is read (Lee et al., section 4.1)."""
 
-YOUNGER = ("mirrored", "film_temperature", "face_encoder")
+YOUNGER = ("mirrored", "film_temperature")
 """What a file may lack, for it was added after the format."""
 
 CLASSES = tuple(emotion.name.capitalize() for emotion in Emotion)
@@ -38,9 +38,8 @@ class NetworkSpec:
 
     architecture: `caer_net_s` (2D, one frame) or `caer_net` (3D, a clip); Lee et al., section 3.
     streams: `both`, `face` or `context`; without a context stream its weight is reported as 0.
-    face_encoder, context_encoder: `caer` (paper: five convolutions) or `efficientnet_lite0`, which
-        starts from ImageNet and reads single frames: of a clip's scene the newest, and of its face
-        it cannot read any.
+    context_encoder: `caer` (paper: five convolutions) or `efficientnet_lite0`, which starts from
+        ImageNet; a clip's scene is then read from its newest frame.
     context_view: what of the frame the scene is: `centre` (paper) or `whole`.
     context_attention: `none` (plain average pooling), `spatial` (paper, section 3.2) or
         `face_conditioned` (GLAMOR-Net, Le et al. 2022).
@@ -57,7 +56,6 @@ class NetworkSpec:
 
     architecture: str = "caer_net_s"
     streams: str = "both"
-    face_encoder: str = "caer"
     context_encoder: str = "caer"
     context_view: str = "centre"
     context_attention: str = "spatial"
@@ -103,7 +101,6 @@ class NetworkSpec:
         allowed = {
             "architecture": ("caer_net_s", "caer_net"),
             "streams": ("both", "face", "context"),
-            "face_encoder": ENCODERS,
             "context_encoder": ENCODERS,
             "context_view": ("centre", "whole"),
             "context_attention": ("none", "spatial", "face_conditioned"),
@@ -138,11 +135,6 @@ class NetworkSpec:
         if self.is_video == (self.clip_length == 1):
             raise WeightsError(
                 f"clip_length is {self.clip_length}, which {self.architecture} cannot be"
-            )
-        if self.is_video and self.face_encoder != "caer":
-            raise WeightsError(
-                f"face_encoder is {self.face_encoder!r}, which reads frames, not clips; "
-                "a caer_net needs 'caer'"
             )
         if self.streams == "context" and self.context_attention == "face_conditioned":
             raise WeightsError(

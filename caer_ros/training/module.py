@@ -80,8 +80,7 @@ class CaerModule(LightningModule):
         if not model.spec.has_context:
             return face, None
         if "maps" in batch:
-            maps = batch["maps"].to(model.context_normalize.mean.dtype)
-            features = model.context_projection(maps)
+            features = model.project(batch["maps"].to(model.normalize.mean.dtype))
         else:
             features = model.encode_context(batch["contexts"])
         return face, model.attend(features, face)[0]

@@ -21,10 +21,9 @@ class NetworkSettings:
         "caer_net_s", "2D or, for clips, 3D", choices=("caer_net_s", "caer_net")
     )
     streams: str = setting("both", "streams it has", choices=("both", "face", "context"))
-    face_encoder: str = setting(
+    context_encoder: str = setting(
         "caer", "the paper's, or one that starts from ImageNet", choices=ENCODERS
     )
-    context_encoder: str = setting("caer", "the same for the scene", choices=ENCODERS)
     context_view: str = setting(
         "centre", "the frame's centre, as in the paper, or all of it", choices=("centre", "whole")
     )

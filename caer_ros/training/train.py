@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -244,9 +244,8 @@ def train(
         train_examples = [example for example in train_examples if example.has_face]
         validation_examples = [example for example in validation_examples if example.has_face]
     model = CaerNet(spec)
-    for encoder in model.children():
-        if isinstance(encoder, EfficientNetLite):
-            load_imagenet(encoder)
+    if spec.has_context and spec.context_encoder != "caer":
+        load_imagenet(cast(EfficientNetLite, model.context_encoder))
     start_from(model, init)
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The encoder that starts from ImageNet."""
+"""The scene encoder that starts from ImageNet."""
 
 from __future__ import annotations
 

@@ -74,9 +74,3 @@ def test_a_checkpoint_is_never_written_over_by_what_is_made_of_it(
     assert caer(command.format(weights).split()) == 2
     assert error in capsys.readouterr().err
     assert weights.read_bytes() == before
-
-
-def test_a_face_encoder_for_frames_is_not_inflated():
-    still = CaerNet(NetworkSpec(streams="face", face_encoder="efficientnet_lite0"))
-    with pytest.raises(WeightsError, match="reads frames, not clips"):
-        inflate(still)

@@ -109,7 +109,7 @@ def test_pooled_context_is_as_large_as_its_cells():
 def test_normalisation_is_the_spec_s_in_bgr_order():
     spec = NetworkSpec()
     pixel = torch.tensor([10, 100, 200], dtype=torch.uint8).expand(1, 16, 16, 3)
-    normal = CaerNet(spec).face_normalize(pixel)
+    normal = CaerNet(spec).normalize(pixel)
     expected = [
         (v / 255 - m) / s for v, m, s in zip((10, 100, 200), spec.mean, spec.std, strict=True)
     ]
