@@ -62,7 +62,7 @@ lint: $(STAMPS)/dev ## ruff, mypy, arrows between the rooms, licence lines
 	  --include='*.sh' --include='*.mjs' --include='caer*' --include=run --exclude-dir=__pycache__); \
 	[ -z "$$unlicensed" ] || { echo "without an SPDX licence line:" $$unlicensed >&2; exit 1; }
 
-benchmark-peers: setup ## our pipeline beside PyPI fer and npm face-api (installs 3 GB once)
+benchmark-peers: setup ## our pipeline beside fer, MediaPipe and face-api (installs 3 GB once)
 	@$(BIN)/python benchmarks/peers.py
 
 parameters: setup ## docs/parameters.md anew from the settings in the code

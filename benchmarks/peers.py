@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs on the same frames: PyPI `fer` and, with Node.js, npm `@vladmandic/face-api`.
+"""Other programs on the same frames: PyPI `fer` and `mediapipe`, npm `@vladmandic/face-api`.
 
 They are installed into the cache folder when they are first asked for (`fer` with its TensorFlow
-takes 3 GB), never beside ours. Candidates run in turn; leave the machine alone meanwhile.
+takes 3 GB), never beside ours; face-api where there is Node.js, `mediapipe` up to Python 3.12.
+Candidates run in turn; leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ HERE = Path(__file__).parent
 READY = "ready.json"
 """What is installed in the folder of a peer."""
 
-FER = "fer==25.10.3"
-FER_NEEDS = (
+FER = (
+    "fer==25.10.3",
     "ffmpeg-python==0.2.0",
     "matplotlib==3.10.8",
     "moviepy==1.0.3",
@@ -55,8 +56,21 @@ FER_NEEDS = (
     "setuptools==79.0.1",
     "tensorflow==2.21.0",
 )
-"""Its own list without torch, which its defaults do not use, and older where that list lets in
-what it does not run with: OpenCV 5 has no Haar cascades, setuptools 84 no `pkg_resources`."""
+"""It and what it needs: its own list without torch, which its defaults do not use, and older where
+that list lets in what it does not run with: OpenCV 5 has no Haar cascades, setuptools 84 no
+`pkg_resources`."""
+
+MEDIAPIPE = (
+    "mediapipe==0.10.21",
+    "absl-py==2.5.1",
+    "attrs==26.1.0",
+    "flatbuffers==25.12.19",
+    "matplotlib==3.10.8",
+    "numpy==1.26.4",
+    "opencv-contrib-python-headless==4.10.0.84",
+    "protobuf==4.25.9",
+)
+"""The last release with its models in the wheel, and what its face mesh needs of its list."""
 
 FACE_API = (
     "@vladmandic/face-api@1.7.15",
@@ -170,14 +184,12 @@ def _install() -> dict[str, Sequence[str | Path]]:
     """Return the command of every peer that this machine can run."""
     folder = cache_folder() / "peers"
     commands: dict[str, Sequence[str | Path]] = {}
-    python = folder / "fer" / "bin" / "python"
-    if _is_new(folder / "fer", (FER, *FER_NEEDS)):
-        print("installing fer, once")
-        _run(sys.executable, "-m", "venv", "--clear", folder / "fer")
-        _run(python, "-m", "pip", "install", "--quiet", *FER_NEEDS)
-        _run(python, "-m", "pip", "install", "--quiet", "--no-deps", FER)
-        (folder / "fer" / READY).write_text(json.dumps((FER, *FER_NEEDS)))
-    commands["fer"] = [python, HERE / "fer_peer.py"]
+    commands["fer"] = [_install_python(folder / "fer", FER), HERE / "fer_peer.py"]
+    if sys.version_info < (3, 13):
+        python = _install_python(folder / "mediapipe", MEDIAPIPE)
+        commands["mediapipe"] = [python, HERE / "mediapipe_peer.py"]
+    else:
+        print("this mediapipe is not made for Python 3.13: it is left out")
     if node := shutil.which("node"):
         face_api = folder / "face_api"
         if _is_new(face_api, FACE_API):
@@ -190,6 +202,19 @@ def _install() -> dict[str, Sequence[str | Path]]:
     else:
         print("Node.js is not installed: face-api is left out")
     return commands
+
+
+def _install_python(folder: Path, packages: Sequence[str]) -> Path:
+    """Install a program, the first of `packages`, and what it needs; return its Python."""
+    python = folder / "bin" / "python"
+    if _is_new(folder, packages):
+        print(f"installing {folder.name}, once")
+        program, *needs = packages
+        _run(sys.executable, "-m", "venv", "--clear", folder)
+        _run(python, "-m", "pip", "install", "--quiet", *needs)
+        _run(python, "-m", "pip", "install", "--quiet", "--no-deps", program)
+        (folder / READY).write_text(json.dumps(packages))
+    return python
 
 
 def _is_new(folder: Path, packages: Sequence[str]) -> bool:

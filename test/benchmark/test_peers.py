@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,33 @@ def test_another_program_that_ends_is_an_error_with_its_last_words(tmp_path: Pat
     with pytest.raises(BenchmarkError, match="white is too bright"):
         peer.run(1)
     peer.close()
+
+
+def test_a_program_is_installed_into_its_own_folder_with_what_is_listed_only(
+    tmp_path: Path,
+) -> None:
+    need = _wheel(tmp_path, "needed", "")
+    program = _wheel(tmp_path, "program", "Requires-Dist: not-listed==7\n")
+    packages = [f"program @ {program.as_uri()}", f"needed @ {need.as_uri()}"]
+    python = PEERS["_install_python"](tmp_path / "peer", packages)
+    assert python.is_relative_to(tmp_path / "peer")
+    subprocess.run([python, "-c", "import program, needed"], check=True)
+    (tmp_path / "peer" / "kept").touch()
+    assert PEERS["_install_python"](tmp_path / "peer", packages) == python
+    assert (tmp_path / "peer" / "kept").exists()
+
+
+def _wheel(folder: Path, name: str, needs: str) -> Path:
+    path = folder / f"{name}-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        about = f"{name}-1.dist-info"
+        wheel.writestr(
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{needs}"
+        )
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    return path
 
 
 def test_a_peer_is_installed_anew_when_its_pins_change(tmp_path: Path) -> None:
