@@ -30,6 +30,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -53,6 +54,9 @@ from caer_ros.training.module import CaerModule
 from caer_ros.training.settings import TrainSettings, read_settings
 from caer_ros.training.teachers import taught_by
 from caer_ros.types import CaerError, Emotion
+
+BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""What torch calls the instructions of processors that compute in bf16."""
 
 
 class TellEpoch(Callback):
@@ -297,6 +301,9 @@ def train(
     data = CaerData(train_examples, validation_examples, model.spec, settings, taught)
     # not before all fits together: what could not even start leaves the folder to the next try
     _claim(output, settings, provenance.get("data", ""), init, teachers)
+    if settings.precision == "bf16-mixed" and isinstance(trainer.accelerator, CPUAccelerator):
+        if not any(torch.cpu.get_capabilities().get(name) for name in BF16):
+            print("this processor emulates bf16-mixed, which may take longer than 32-true does")
     if settings.versions:
         crops, seen = data.crops
         beside = output.parent

@@ -46,6 +46,14 @@ def test_bf16_stays_within_two_hundredths(kind, checkpoint, crops, eager, load):
     assert 0 < largest_difference(engine.infer(batch), eager(weights, batch)) < 2e-2
 
 
+def test_auto_computes_in_nothing_the_processor_would_emulate(checkpoint, load):
+    auto = load(checkpoint("face"), precision="auto").precision
+    assert auto == "bf16" if HAS_BF16 else auto in ("f32", "f16")
+    if not HAS_BF16:
+        with pytest.raises(EngineError, match=r"precision bf16 is not one of this CPU's"):
+            load(checkpoint("face"), precision="bf16")
+
+
 @pytest.mark.parametrize("kind", ["both", "conditioned"])
 def test_a_person_gets_the_same_numbers_whoever_else_is_there(kind, checkpoint, crops, load):
     engine = load(checkpoint(kind))

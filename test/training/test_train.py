@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from caer_ros.cli import main as caer
+from caer_ros.engines.runtime import ov
 from caer_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from caer_ros.network.inflate import inflate
 from caer_ros.network.model import CaerNet
@@ -186,7 +187,9 @@ def test_an_accelerator_that_is_not_there_is_named(accelerator, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(monkeypatch, tmp_path):
+def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(
+    monkeypatch, tmp_path, capsys
+):
     settings = TrainSettings(
         epochs=1, batch_size=4, workers=0, precision="bf16-mixed", network=SMALL_FACE
     )
@@ -201,6 +204,8 @@ def test_mixed_precision_computes_in_half_and_keeps_the_weights_whole(monkeypatc
     monkeypatch.setattr(CaerNet, "encode_face", watched)
     train(settings, scene_examples(4, 1), scene_examples(4, 1), tmp_path, [], {})
     assert types == {torch.bfloat16}
+    has_bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert ("this processor emulates bf16" in capsys.readouterr().out) != has_bf16
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert {t.dtype for t in state.values() if t.is_floating_point()} == {torch.float32}
 
