@@ -42,8 +42,8 @@ def compose(people: list[np.ndarray], width: int, height: int, persons: int) -> 
     They stand in a grid, each swaying by a tenth of a face; those beyond the people there are are
     mirror images.
     """
-    columns = int(np.ceil(np.sqrt(persons * width / height)))
-    rows = int(np.ceil(persons / columns))
+    columns = max(1, int(np.ceil(np.sqrt(persons * width / height))))
+    rows = max(1, int(np.ceil(persons / columns)))
     cell_width, cell_height = width // columns, height // rows
     edge = int(0.85 * min(cell_width, cell_height))
     ramp = np.linspace(60, 160, height, dtype=np.uint8)[:, None, None]

@@ -24,7 +24,7 @@ def test_the_group_photo_has_five_people(people: list[np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720)])
-@pytest.mark.parametrize("persons", [1, 5, 10])
+@pytest.mark.parametrize("persons", [0, 1, 5, 10])
 def test_the_detector_finds_as_many_as_were_composed(
     width: int, height: int, persons: int, people: list[np.ndarray]
 ) -> None:
