@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ class HriRegions:
             self._regions[new] = self._node.create_subscription(
                 self._region,
                 f"{FACES}/{new}/roi",
-                lambda region, new=new: self._hear_region(new, region),
+                partial(self._hear_region, new),
                 QoSProfile(depth=KEPT),
             )
         stamp = to_nanoseconds(message.header.stamp)

@@ -212,7 +212,7 @@ _REMEDIES = {
 }
 
 
-def _type_name(kind: type) -> str:
+def _type_name(kind: Any) -> str:
     package, _, _ = kind.__module__.partition(".")
     return f"{package}/msg/{kind.__name__}"
 
