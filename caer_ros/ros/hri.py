@@ -23,8 +23,8 @@ FACES = "/humans/faces"
 TRACKED = f"{FACES}/tracked"
 
 LINGER = 0.3
-"""Seconds for which the list's publisher outlives its last one: in 3 of 32 ends of the node a reader
-that had acknowledged it never took it."""
+"""Seconds for which the list's publisher outlives its last one: in 3 of 32 ends of the node a
+reader that had acknowledged it never took it."""
 
 VALENCE_AROUSAL = {
     Emotion.ANGER: (-0.51, 0.59),
