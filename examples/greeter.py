@@ -12,7 +12,6 @@ turns nobody's head; one that turns sad, or has looked so for `events.held` seco
 import math
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import String
@@ -53,8 +52,12 @@ def main() -> None:
     rclpy.init()
     try:
         rclpy.spin(Greeter())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # rclpy's signal handler has shut it down
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        # after Ctrl-C, which rclpy's handler answers, whatever was under way may fail
+        if rclpy.ok():
+            raise
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ python3 py_trees_greeter.py
 import py_trees
 import rclpy
 from py_trees.common import Access, Status
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
@@ -83,8 +82,12 @@ def main() -> None:
         tree = make_tree(node)
         node.create_timer(0.1, tree.tick)
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # rclpy's signal handler has shut it down
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        # after Ctrl-C, which rclpy's handler answers, whatever was under way may fail
+        if rclpy.ok():
+            raise
 
 
 if __name__ == "__main__":
