@@ -244,21 +244,20 @@ class PersonTracker:
         overlap = iou(predicted, found)
         pairs = named + _assign(1.0 - overlap, (overlap >= MIN_IOU) & free, limit=1.0)
 
-        distance, near = self._near(self._tracks, found, stamp)
+        distance, near = self._near(self._tracks, predicted, found, stamp)
         near &= free
         for t, f in pairs:
             near[t] = near[:, f] = False
         return pairs + _assign(distance, near, limit=distance[near].max(initial=0.0) + 1.0)
 
     def _near(
-        self, tracks: Sequence[_Track], found: np.ndarray, stamp: int
+        self, tracks: Sequence[_Track], predicted: np.ndarray, found: np.ndarray, stamp: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far tracks are from boxes `found` at `stamp`, in lengths of their faces.
+        """Return how far the tracks' boxes are from those found at `stamp`, in their own lengths.
 
         Beside it whether that is within reach: of one who is about as large and may have come
         there since last found.
         """
-        predicted = np.array([track.box() for track in tracks])
         unseen = np.array([stamp - track.seen for track in tracks]) / SECOND
         centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (predicted, found)]
         sizes = [(boxes[:, 2:] - boxes[:, :2]).mean(axis=1) for boxes in (predicted, found)]
@@ -300,7 +299,8 @@ class PersonTracker:
         lost = [t for t in self._tracks if t.person_id is not None and t.seen < track.born]
         if not lost:
             return None
-        distance, near = self._near(lost, np.array([track.box()]), track.born)
+        boxes = np.array([t.box() for t in lost])
+        distance, near = self._near(lost, boxes, np.array([track.box()]), track.born)
         nearest = int(np.where(near, distance, np.inf).argmin())
         return lost[nearest] if near[nearest, 0] else None
 
