@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a peer in Python does as a candidate of `peers.py`, by the Python of its own environment."""
+"""What a candidate of `peers.py` in Python does, by the Python of its own environment."""
 
 import json
 import os
